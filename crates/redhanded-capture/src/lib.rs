@@ -1,1 +1,55 @@
-//! (in work)
+//! Stacks of running threads, blocked threads and waiting futures, taken from inside a production process without harming it.
+//!
+//! A watchdog thread asks three questions about a request that does not end, each with the gentlest tool that answers it:
+//!
+//! | the request … | tool | what it costs the target |
+//! |---|---|---|
+//! | runs | [`Sampler::sample`]: a signal whose handler copies registers and 64 KiB of stack | a pause of some 10 µs |
+//! | blocks its thread | [`Sampler::sample`]: `/proc` and a read of our own memory, no signal | nothing |
+//! | waits as a future | [`capture_poll`]: one poll with a waker that notes who clones it | one extra poll |
+//!
+//! Stacks come back as addresses ([`RawStack`]); names are looked up later and elsewhere ([`Symbolizer`]).
+//! Linux on `x86_64` can do everything. Elsewhere what is missing says so ([`Sampler::abilities`], [`NoStack`]); nothing else changes.
+//!
+//! ```
+//! use redhanded_capture::{Sampler, Symbolizer, Thread};
+//! use std::time::Duration;
+//!
+//! let (send, receive) = std::sync::mpsc::channel();
+//! std::thread::spawn(move || {
+//!     send.send(Thread::current()).unwrap();
+//!     std::thread::sleep(Duration::from_secs(5));
+//! });
+//! let thread = receive.recv().unwrap();
+//!
+//! match Sampler::new().sample(&thread, Duration::from_millis(100)) {
+//!     Ok(sample) => {
+//!         for frame in Symbolizer::new().symbolize(&sample.stack) {
+//!             eprintln!("{}", frame.function.as_deref().unwrap_or("?"));
+//!         }
+//!     }
+//!     Err(reason) => eprintln!("no stack: {reason}"),
+//! }
+//! ```
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+mod arch;
+mod leaf;
+mod names;
+mod raw;
+mod sampler;
+mod symbols;
+mod sys;
+mod syscall;
+mod thread;
+mod wait;
+mod waiting;
+
+pub use leaf::{classify_leaf, trim_await};
+pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
+pub use sampler::Sampler;
+pub use symbols::Symbolizer;
+pub use syscall::Syscall;
+pub use thread::Thread;
+pub use wait::{peer_of, waits_for};
+pub use waiting::{Leaf, LeafKind, PollOutcome, Waiting, capture_poll, original};

@@ -1,1 +1,32 @@
-//! (in work)
+//! The engine of redhanded: one slot per request in flight, a watchdog outside of every runtime, a
+//! clerk that files what it finds.
+//!
+//! Applications use the `redhanded` crate; this one is for the crates that open tickets (the tower
+//! layer) or receive reports (exporters).
+//!
+//! The stages, in the order of a request's way: [`Ticket`] ① opens a slot in the registry ②; the
+//! watchdog ③ compares and looks ④; rules judge ⑤; the clerk assembles ⑥ and files ⑦. Stages
+//! do not import each other; `tests/imports.rs` of the test crate holds them to that.
+
+mod ask;
+mod case;
+mod clerk;
+mod config;
+mod copied;
+mod engine;
+mod facts;
+mod install;
+mod redact;
+mod registry;
+pub mod sink;
+mod slow_log;
+mod sync;
+mod ticket;
+pub mod verdict;
+mod watchdog;
+mod worker;
+
+pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log};
+pub use engine::{Engine, Stats};
+pub use install::{Installed, install};
+pub use ticket::{BodyStage, Copying, Ticket};

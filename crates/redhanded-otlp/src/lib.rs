@@ -1,1 +1,67 @@
-//! (in work)
+//! Runaway requests as OpenTelemetry spans, at the moment they are caught.
+//!
+//! A span that never ends is never exported by any SDK. So a runaway gets a finished span of its
+//! own when it is caught, `redhanded.caught`: a child of the request's span, from the request's
+//! start until now, with the verdict as attributes and the stacks as `code.stacktrace`. When the
+//! request ends after all, its own SERVER span follows, once.
+//!
+//! [`Otlp`] is a [`Sink`](redhanded_core::sink::Sink): it queues within bounds, and one thread
+//! with a runtime of its own sends protobuf over HTTP. An absent collector costs a counted loss
+//! and nothing else. No global tracer provider, propagator or subscriber is set or read, and what
+//! the exporter itself does is seen by neither OpenTelemetry nor `tracing`.
+//!
+//! ```
+//! use redhanded_otlp::{Export, Otlp};
+//! use redhanded_report::Service;
+//!
+//! let service = Service::default();
+//! let configured = Otlp::from_env(&service, |name| std::env::var(name).ok());
+//! for warning in &configured.warnings {
+//!     eprintln!("redhanded: {warning}");
+//! }
+//! match configured.export {
+//!     Export::On(otlp) => { /* hand it to the engine as a sink */ drop(otlp) }
+//!     Export::Off { why } => eprintln!("redhanded: no export: {why}"),
+//! }
+//! ```
+//!
+//! # Design
+//!
+//! *Why not `opentelemetry-otlp`?* Its builder reads the process environment behind the caller's
+//! back and fails to build where that asks for a compression that was not compiled in; it only
+//! logs what a collector rejects, where we have to count it; and its retries cannot be ended when
+//! the application shuts down. The messages themselves are `opentelemetry-proto`'s.
+//!
+//! *Why a connection per batch?* Runaways are rare. A connection kept for the next one is dead by
+//! then more often than not, and finding that out costs the first attempt.
+//!
+//! *What is not there:* gRPC, JSON, compression, client certificates, and proxies (`HTTPS_PROXY`);
+//! a collector beside the application has them all.
+//!
+//! *Delivery is at least once.* A connection that breaks after the request was sent and before the
+//! answer came is retried, as the OTLP specification asks; a span may then arrive twice.
+
+mod attributes;
+mod config;
+mod endpoint;
+mod error;
+mod exporter;
+mod headers;
+mod ids;
+mod mapping;
+mod names;
+mod otlp;
+mod queue;
+mod resource;
+mod seen;
+mod server_span;
+mod snapshots;
+mod stacktrace;
+mod text;
+#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
+mod tls;
+mod transport;
+mod when;
+
+pub use error::Error;
+pub use otlp::{Configured, Export, Otlp};

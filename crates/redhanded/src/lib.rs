@@ -1,1 +1,52 @@
-//! (in work)
+//! Catches runaway requests in the act: which request, which line, which host, **while it happens**.
+//!
+//! About once a day one web server out of seven gets a hit that loops for ever or waits for a host
+//! that does not answer. redhanded watches every request from a thread of its own, outside of the
+//! runtime; what runs longer than [`slow_after`](Builder::slow_after) is looked at and judged while
+//! it hangs, and one line of JSON with its URL, parameters, stack and verdict is on disk before
+//! anybody restarts the process.
+//!
+//! ```no_run
+//! use redhanded::Redhanded;
+//! use std::time::Duration;
+//!
+//! # async fn notice() {}
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let redhanded = Redhanded::builder("identica")      // service name
+//!         .slow_after(Duration::from_secs(2))             // report whatever runs longer
+//!         .install()?;                                    // watchdog and clerk, slow log, OTLP if an endpoint is set
+//!
+//!     let app = axum::Router::new()
+//!         .route("/notice/{id}", axum::routing::get(notice))
+//!         .layer(redhanded.layer());                      // every request is watched
+//!
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Environment
+//!
+//! Read at [`install`](Builder::install), and stronger than the code, so that operations can turn
+//! it without a build.
+//!
+//! | variable | value | a bad one |
+//! |---|---|---|
+//! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
+//! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
+//! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
+//! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_PROTOCOL`, `_TIMEOUT` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
+//! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
+
+mod builder;
+mod export;
+mod install;
+
+pub use builder::{Builder, Rule, slow_after};
+pub use install::Redhanded;
+pub use redhanded_core::{Error, Stats, sink};
+pub use redhanded_report as report;
+pub use redhanded_tower::{ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody};

@@ -1,0 +1,136 @@
+//! The other end of a socket that a blocked thread waits for.
+
+use super::{fd, memory, wait};
+use crate::Syscall;
+use redhanded_report::Peer;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The largest address of any family.
+const ADDRESS_BYTES: usize = size_of::<libc::sockaddr_storage>();
+/// `SO_PEERNAME`, which libc lacks. It works while connecting, where `getpeername` does not.
+const SO_PEERNAME: i32 = 28;
+
+pub(crate) fn peer_of(syscall: &Syscall) -> Option<Peer> {
+    let socket = socket_of(syscall)?;
+    if fd::kind(socket)? != fd::Kind::Socket {
+        return None;
+    }
+    let mut peer = if syscall.number == libc::SYS_connect { connecting(syscall) } else { name_of(socket) }?;
+    peer.phase = phase(syscall.number).map(str::to_owned);
+    peer.state = tcp_state(socket).map(str::to_owned);
+    Some(peer)
+}
+
+fn socket_of(syscall: &Syscall) -> Option<i32> {
+    match syscall.number {
+        libc::SYS_connect => wait::descriptor(syscall.args[0]),
+        libc::SYS_poll | libc::SYS_ppoll => wait::only_polled(syscall),
+        number if wait::takes_descriptor(number) => wait::descriptor(syscall.args[0]),
+        _ => None,
+    }
+}
+
+fn phase(number: i64) -> Option<&'static str> {
+    match number {
+        libc::SYS_connect => Some("connect"),
+        libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg | libc::SYS_sendfile => {
+            Some("write")
+        }
+        _ => None,
+    }
+}
+
+/// The address in `connect`'s own arguments.
+fn connecting(syscall: &Syscall) -> Option<Peer> {
+    let length = usize::try_from(syscall.args[2]).ok()?.min(ADDRESS_BYTES);
+    let address = memory::bytes(syscall.args[1], length as u64)?;
+    parse(&address)
+}
+
+/// The address that the kernel knows. It wants the exact length of the family's address, no more.
+fn name_of(socket: i32) -> Option<Peer> {
+    match fd::int_option(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)? {
+        libc::AF_INET => fd::option::<16>(socket, libc::SOL_SOCKET, SO_PEERNAME).and_then(|(bytes, n)| parse(&bytes[..n])),
+        libc::AF_INET6 => fd::option::<28>(socket, libc::SOL_SOCKET, SO_PEERNAME).and_then(|(bytes, n)| parse(&bytes[..n])),
+        libc::AF_UNIX => unix_name(socket),
+        _ => None,
+    }
+}
+
+fn unix_name(socket: i32) -> Option<Peer> {
+    let mut bytes = [0u8; ADDRESS_BYTES];
+    let mut length = ADDRESS_BYTES as libc::socklen_t;
+    // SAFETY: `bytes` and `length` are ours to write, and the kernel writes at most `length` bytes.
+    let failed = unsafe { libc::getpeername(socket, bytes.as_mut_ptr().cast(), &raw mut length) } != 0;
+    if failed { None } else { parse(bytes.get(..length as usize)?) }
+}
+
+/// A socket address as the kernel lays it out.
+fn parse(address: &[u8]) -> Option<Peer> {
+    let family = i32::from(u16::from_ne_bytes(address.get(..2)?.try_into().ok()?));
+    let mut peer = Peer::default();
+    match family {
+        libc::AF_INET => {
+            let ip: [u8; 4] = address.get(4..8)?.try_into().ok()?;
+            set_address(&mut peer, Ipv4Addr::from(ip).into(), address)?;
+        }
+        libc::AF_INET6 => {
+            let ip: [u8; 16] = address.get(8..24)?.try_into().ok()?;
+            set_address(&mut peer, Ipv6Addr::from(ip).to_canonical(), address)?;
+        }
+        libc::AF_UNIX => peer.address = Some(unix_path(address.get(2..)?)?),
+        _ => return None,
+    }
+    Some(peer)
+}
+
+fn set_address(peer: &mut Peer, ip: IpAddr, address: &[u8]) -> Option<()> {
+    peer.address = Some(ip.to_string());
+    peer.port = Some(u16::from_be_bytes(address.get(2..4)?.try_into().ok()?));
+    Some(())
+}
+
+/// A Unix socket's path; an abstract one begins with a zero byte and is written with `@`, as `ss` does.
+fn unix_path(path: &[u8]) -> Option<String> {
+    let (mark, path) = match path {
+        [] => return None,
+        [0, name @ ..] => ("@", name),
+        path => ("", path),
+    };
+    let end = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());
+    if end == 0 { None } else { Some(format!("{mark}{}", String::from_utf8_lossy(&path[..end]))) }
+}
+
+fn tcp_state(socket: i32) -> Option<&'static str> {
+    let (info, length) = fd::option::<8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let state = info[..length].first()?;
+    const STATES: [&str; 12] = [
+        "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
+        "LISTEN", "CLOSING", "NEW_SYN_RECV",
+    ];
+    STATES.get(usize::from(*state).checked_sub(1)?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(address: &[u8]) -> Option<(String, Option<u16>)> {
+        parse(address).and_then(|peer| Some((peer.address?, peer.port)))
+    }
+
+    #[test]
+    fn addresses_of_each_family() {
+        assert_eq!(parsed(&[2, 0, 0x1f, 0x90, 10, 0, 0, 7]), Some(("10.0.0.7".to_owned(), Some(8080))));
+        let mut v6 = [0u8; 28];
+        v6[..4].copy_from_slice(&[10, 0, 0x14, 0xeb]);
+        v6[23] = 1;
+        assert_eq!(parsed(&v6), Some(("::1".to_owned(), Some(5355))));
+        v6[18..24].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        assert_eq!(parsed(&v6), Some(("127.0.0.1".to_owned(), Some(5355))), "an IPv4 address in IPv6's clothes");
+        assert_eq!(parsed(b"\x01\0/run/db.sock\0"), Some(("/run/db.sock".to_owned(), None)));
+        assert_eq!(parsed(b"\x01\0\0bus"), Some(("@bus".to_owned(), None)));
+        assert_eq!(parsed(b"\x01\0"), None, "an unnamed Unix socket");
+        assert_eq!(parsed(&[2, 0, 1]), None, "cut");
+    }
+}

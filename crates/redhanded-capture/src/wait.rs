@@ -1,0 +1,23 @@
+//! What a thread that is blocked in a system call waits for.
+//!
+//! A descriptor can be closed and its number reused while we look: ask [`Sampler::activity`](crate::Sampler::activity)
+//! before and after, and throw the answer away unless the system call and the count of timeslices are the same. Nothing
+//! here blocks, closes or changes a descriptor, so a wrong look is a wrong answer at worst, never harm.
+
+use crate::{Syscall, sys};
+use redhanded_report::{Peer, WaitingFor};
+
+/// Says what kind of thing a thread waits for that is blocked in this call.
+///
+/// `None` if the call is unknown or does not wait. For a descriptor it tells sockets from pipes and files, which are named by path.
+/// Every futex is a lock to this function: mutexes, condition variables and std's channels look alike from here.
+pub fn waits_for(syscall: &Syscall) -> Option<WaitingFor> {
+    sys::waits_for(syscall)
+}
+
+/// Names the other end of the socket that a thread waits for, with the kernel's state of the connection.
+///
+/// `phase` is `connect` or `write` where the call says so, else absent. Works in `SYN_SENT` too.
+pub fn peer_of(syscall: &Syscall) -> Option<Peer> {
+    sys::peer_of(syscall)
+}

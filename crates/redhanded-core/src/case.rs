@@ -1,0 +1,55 @@
+//! What the watchdog hands to the clerk: everything about one look at one request, still raw.
+
+use crate::copied::TraceIds;
+use crate::registry::{Ending, Fact};
+use crate::verdict::Observed;
+use redhanded_capture::RawStack;
+use redhanded_report::{Event, Phase, StackKind, Thread, Verdict};
+use std::sync::mpsc::SyncSender;
+use std::time::SystemTime;
+
+/// A message to the clerk.
+pub(crate) enum Message {
+    /// A request was looked at and judged.
+    Case(Box<Case>),
+    /// A caught request has ended.
+    Ended(Box<Ended>),
+    /// Something may be caught soon: have the symbols of this stack ready.
+    Prepare(RawStack),
+    /// Answer when everything before this has been filed.
+    Flush(SyncSender<()>),
+}
+
+/// One look at one request.
+pub(crate) struct Case {
+    pub(crate) event: Event,
+    pub(crate) id: String,
+    pub(crate) fingerprint: u64,
+    pub(crate) occurrences: u64,
+    pub(crate) copied: Vec<Fact>,
+    pub(crate) trace: TraceIds,
+    pub(crate) phase: Phase,
+    pub(crate) at: SystemTime,
+    pub(crate) elapsed_ns: u64,
+    pub(crate) slow_after_ns: u64,
+    pub(crate) verdict: Verdict,
+    pub(crate) observed: Observed,
+    pub(crate) thread: Option<Thread>,
+    pub(crate) stacks: Vec<Sampled>,
+}
+
+/// A stack and how often it was seen.
+#[derive(Clone, Debug)]
+pub(crate) struct Sampled {
+    pub(crate) kind: StackKind,
+    pub(crate) samples: u32,
+    pub(crate) stack: RawStack,
+}
+
+/// The end of a request that was caught.
+pub(crate) struct Ended {
+    pub(crate) id: String,
+    pub(crate) ending: Ending,
+    pub(crate) at: SystemTime,
+    pub(crate) total_ns: u64,
+}

@@ -1,0 +1,90 @@
+//! ⑥ One look becomes one record: request, evidence and verdict, redacted.
+
+use crate::ask;
+use crate::case::{Case, Ended};
+use crate::config::Config;
+use crate::copied;
+use crate::redact::Redactor;
+use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report};
+use std::time::{Duration, SystemTime};
+
+/// Everything of a report but its names: stacks, culprit and what follows from them.
+pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
+    let elapsed = Duration::from_nanos(case.elapsed_ns);
+    let started = case.at.checked_sub(elapsed).unwrap_or(case.at);
+    let facts = copied::facts(&case.copied, &config.headers, started);
+    let mut report = Report::new(case.event, case.id.clone());
+    report.time = rfc3339(case.at);
+    report.service = config.service.clone();
+    report.trace_id = Some(case.trace.trace_id.clone());
+    report.span_id = Some(case.trace.span_id.clone());
+    report.parent_span_id = case.trace.parent_span_id.clone();
+    report.request = Some(ask::request(&facts, redactor));
+    report.elapsed_ms = Some(ms(case.elapsed_ns));
+    report.slow_after_ms = Some(ms(case.slow_after_ns));
+    report.phase = Some(case.phase);
+    report.verdict = Some(case.verdict.clone());
+    report.evidence = Some(evidence(case));
+    report.fingerprint = Some(format!("{:016x}", case.fingerprint));
+    report.occurrences = Some(case.occurrences);
+    report.lost = lost;
+    report
+}
+
+fn evidence(case: &Case) -> Evidence {
+    let observed = &case.observed;
+    let mut evidence = Evidence::default();
+    evidence.polls = Some(observed.polls);
+    if let Some(poll) = &observed.poll {
+        evidence.cpu_ms = poll.cpu_ms;
+        evidence.longest_poll_ms = Some(poll.stood_ms);
+    }
+    evidence.thread = case.thread.clone();
+    evidence.machine = Some(machine(case));
+    evidence.missing = observed.missing.clone();
+    evidence
+}
+
+fn machine(case: &Case) -> Machine {
+    let mut machine = Machine::default();
+    let loadavg = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let mut fields = loadavg.split_whitespace();
+    machine.load = fields.next().and_then(|l| l.parse().ok());
+    machine.runnable = fields.nth(2).and_then(|r| r.split('/').next()).and_then(|r| r.parse().ok());
+    let crowd = &case.observed.crowd;
+    if crowd.workers > 0 {
+        machine.workers_total = Some(crowd.workers);
+        machine.workers_busy = Some(crowd.standing);
+    }
+    machine
+}
+
+/// The short record of an end; `caught` is the line it belongs to.
+pub(super) fn ended(ended: &Ended, caught: Option<&Report>, config: &Config, lost: Lost) -> Report {
+    let mut report = Report::new(Event::Ended, ended.id.clone());
+    report.time = rfc3339(ended.at);
+    report.service = config.service.clone();
+    if let Some(caught) = caught {
+        report.trace_id.clone_from(&caught.trace_id);
+        report.span_id.clone_from(&caught.span_id);
+        report.parent_span_id.clone_from(&caught.parent_span_id);
+        report.slow_after_ms = caught.slow_after_ms;
+        report.fingerprint.clone_from(&caught.fingerprint);
+    }
+    let mut outcome = Outcome::default();
+    outcome.how = ended.ending.how;
+    outcome.status = ended.ending.status;
+    outcome.total_ms = ms(ended.total_ns);
+    report.elapsed_ms = Some(outcome.total_ms);
+    report.outcome = Some(outcome);
+    report.lost = lost;
+    report
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_micros(at).to_string()
+}
+
+fn ms(ns: u64) -> f64 {
+    (ns as f64 / 1_000.0).round() / 1_000.0
+}

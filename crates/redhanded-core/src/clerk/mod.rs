@@ -1,0 +1,162 @@
+//! ⑥ ⑦ The thread that names, writes, syncs and fans out, so that a hung disk never blinds the eyes.
+
+mod assemble;
+mod naming;
+mod refine;
+
+use crate::case::{Case, Ended, Message};
+use crate::engine::Engine;
+use crate::redact::Redactor;
+use crate::sink::Sink;
+use crate::slow_log::{SlowLog, Written};
+use naming::Namer;
+use redhanded_report::{Class, Confidence, Event, Phase, Report};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often waiting records are tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Caught requests whose line is remembered until they end.
+const REMEMBERED: usize = 10_000;
+
+/// The clerk of one install.
+pub(crate) struct Clerk {
+    engine: &'static Engine,
+    log: SlowLog,
+    sinks: Arc<[Box<dyn Sink>]>,
+    redactor: Redactor,
+    namer: Namer,
+    /// By id, which sorts by time: the fullest line of each caught request that has not ended.
+    caught: BTreeMap<String, Arc<Report>>,
+    log_lost: u64,
+}
+
+impl Clerk {
+    pub(crate) fn new(engine: &'static Engine, log: SlowLog, sinks: Arc<[Box<dyn Sink>]>) -> Self {
+        let redactor = Redactor::new(&engine.config.secret_keys);
+        Self { engine, log, sinks, redactor, namer: Namer::new(), caught: BTreeMap::new(), log_lost: 0 }
+    }
+
+    /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            let message = if self.log.waiting() > 0 {
+                messages.recv_timeout(RETRY)
+            } else {
+                messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match message {
+                Ok(message) => {
+                    if catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
+                        self.engine.counts.internal_error();
+                        self.engine.counts.lost_report();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.log.retry();
+                    self.count_losses();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Case(case) => self.file(&case),
+            Message::Ended(ended) => self.file_end(&ended),
+            Message::Prepare(stack) => drop(self.namer.name(&[crate::case::Sampled {
+                kind: redhanded_report::StackKind::Thread,
+                samples: 1,
+                stack,
+            }])),
+            Message::Flush(done) => {
+                self.log.retry();
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    /// Files one look: on disk first, with names if they are quick; then to the sinks.
+    fn file(&mut self, case: &Case) {
+        let mut report = assemble::report(case, &self.engine.config, &self.redactor, self.engine.counts.lost());
+        let raw_first = self.namer.is_slow(&case.stacks);
+        if raw_first {
+            self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
+        }
+        self.put_names(case, &mut report);
+        if raw_first {
+            report.event = Event::Symbolized;
+        }
+        self.write(&report);
+        report.event = case.event;
+        let report = Arc::new(report);
+        self.remember(report.clone());
+        self.sinks.iter().for_each(|sink| sink.accept(&report, None));
+        self.count_losses();
+    }
+
+    fn put_names(&mut self, case: &Case, report: &mut Report) {
+        let named = self.namer.name(&case.stacks);
+        let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
+        if let Some(verdict) = &mut report.verdict {
+            let others = self.caught.values().filter(|r| r.id != case.id).map(Arc::as_ref);
+            refine::refine(verdict, &named, samples, others);
+            if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {
+                report.phase = Some(Phase::RequestBody);
+            }
+        }
+        if let Some(evidence) = &mut report.evidence {
+            evidence.stacks = named.stacks;
+        }
+    }
+
+    fn file_end(&mut self, ended: &Ended) {
+        let caught = self.caught.remove(&ended.id);
+        let report = assemble::ended(ended, caught.as_deref(), &self.engine.config, self.engine.counts.lost());
+        self.write(&report);
+        let report = Arc::new(report);
+        self.sinks.iter().for_each(|sink| sink.accept(&report, caught.as_ref()));
+        self.count_losses();
+    }
+
+    fn write(&mut self, report: &Report) {
+        match serde_json::to_vec(report) {
+            // What waits is tried again and what is lost the log counts.
+            Ok(line) => match self.log.append(&line) {
+                Written::Durable | Written::Waiting | Written::Lost => {}
+            },
+            Err(_) => self.engine.counts.lost_report(),
+        }
+    }
+
+    fn remember(&mut self, report: Arc<Report>) {
+        if self.caught.len() >= REMEMBERED {
+            self.caught.pop_first();
+        }
+        self.caught.insert(report.id.clone(), report);
+    }
+
+    /// Brings what others have counted into the one count that every record carries.
+    fn count_losses(&mut self) {
+        let log_lost = self.log.lost();
+        self.engine.counts.lost_reports(log_lost - self.log_lost.min(log_lost));
+        self.log_lost = log_lost;
+        self.engine.counts.set_lost_events(self.sinks.iter().map(|s| s.lost()).sum());
+    }
+}
+
+/// The first line where names would take too long: modules and offsets, and no more certainty than
+/// that. Who waits for what is not known yet, so nobody is accused of it.
+fn without_names(mut report: Report, stacks: Vec<redhanded_report::Stack>) -> Report {
+    if let Some(evidence) = &mut report.evidence {
+        evidence.stacks = stacks;
+    }
+    if let Some(verdict) = report.verdict.as_mut().filter(|v| v.class == Class::StuckAwait) {
+        verdict.confidence = Confidence::Suspected;
+    }
+    report
+}

@@ -1,0 +1,152 @@
+//! ⑥ Names for what was captured: functions, files and lines, and the user's own frame to blame.
+
+use crate::case::Sampled;
+use redhanded_capture::{Symbolizer, classify_leaf, trim_await};
+use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
+use std::time::{Duration, Instant};
+
+/// Stacks that a report carries.
+const STACKS: usize = 4;
+/// Symbolising may delay the first line by so much.
+const DELAY: Duration = Duration::from_millis(100);
+
+/// Names stacks, and knows whether that will be quick.
+pub(super) struct Namer {
+    symbolizer: Symbolizer,
+    /// What the last naming of new addresses took; the first one loads the debug information.
+    last_cold: Option<Duration>,
+}
+
+/// Stacks with names, and what follows from them.
+#[derive(Default)]
+pub(super) struct Named {
+    pub(super) stacks: Vec<Stack>,
+    pub(super) culprit: Option<Culprit>,
+    /// Where a pending future waits, such as `tokio::sync::Mutex::lock`.
+    pub(super) leaf: Option<String>,
+    pub(super) waiting_for: Option<WaitingFor>,
+}
+
+impl Namer {
+    pub(super) fn new() -> Self {
+        Self { symbolizer: Symbolizer::new(), last_cold: None }
+    }
+
+    /// Whether naming would delay a line by more than it may.
+    pub(super) fn is_slow(&self, stacks: &[Sampled]) -> bool {
+        let warm = stacks.iter().all(|s| self.symbolizer.is_warm(&s.stack));
+        !warm && self.last_cold.is_none_or(|took| took > DELAY)
+    }
+
+    pub(super) fn name(&mut self, sampled: &[Sampled]) -> Named {
+        let warm = sampled.iter().all(|s| self.symbolizer.is_warm(&s.stack));
+        let begun = Instant::now();
+        let stacks = sampled.iter().map(|s| to_stack(s, self.symbolizer.symbolize(&s.stack))).collect();
+        if !warm {
+            self.last_cold = Some(begun.elapsed());
+        }
+        conclude(stacks)
+    }
+
+    /// Stacks as the first durable line carries them: modules and offsets.
+    pub(super) fn raw(&self, sampled: &[Sampled]) -> Vec<Stack> {
+        sampled.iter().take(STACKS).map(|s| to_stack(s, self.symbolizer.raw(&s.stack))).collect()
+    }
+}
+
+fn to_stack(sampled: &Sampled, frames: Vec<Frame>) -> Stack {
+    let mut stack = Stack::default();
+    stack.kind = sampled.kind;
+    stack.samples = sampled.samples;
+    stack.complete = sampled.stack.complete;
+    stack.frames = frames;
+    stack
+}
+
+/// Who is to blame in these stacks. Pure.
+fn conclude(mut stacks: Vec<Stack>) -> Named {
+    let mut named = Named::default();
+    if stacks.first().is_some_and(|s| s.kind == StackKind::Await) {
+        await_leaf(&mut stacks, &mut named);
+    } else {
+        named.culprit = shared_user_frame(&stacks).map(culprit_of);
+    }
+    stacks.truncate(STACKS);
+    named.stacks = stacks;
+    named
+}
+
+/// The frame of the user's code that all samples share, innermost. Its line is the one that most
+/// samples stood in: they are at different places of the loop.
+fn shared_user_frame<'a>(stacks: &'a [Stack]) -> Option<&'a Frame> {
+    let (first, others) = stacks.split_first()?;
+    let root = |s: &Stack| s.frames.iter().rev().map(|f| f.function.clone()).collect::<Vec<_>>();
+    let mine = root(first);
+    let shared = |other: &Stack| mine.iter().zip(root(other)).take_while(|(a, b)| a.is_some() && *a == b).count();
+    let depth = others.iter().map(shared).min().unwrap_or(mine.len());
+    let at = first.frames.iter().rev().take(depth).rposition(|f| f.user)?;
+    let same_depth = |s: &'a Stack| s.frames.get(s.frames.len().checked_sub(at + 1)?);
+    let candidates: Vec<(&Frame, u32)> = stacks.iter().filter_map(|s| Some((same_depth(s)?, s.samples))).collect();
+    let votes = |line: Option<u32>| candidates.iter().filter(|(f, _)| f.line == line).map(|(_, n)| n).sum::<u32>();
+    candidates.iter().map(|(f, _)| *f).rev().max_by_key(|f| votes(f.line))
+}
+
+fn culprit_of(frame: &Frame) -> Culprit {
+    Culprit::new(frame.function.clone().unwrap_or_default(), frame.file.clone(), frame.line, frame.column)
+}
+
+/// Trims every leaf's stack to the futures below the watched one; the first leaf that is not a mere
+/// timer (a timeout around the real thing) says what is waited for.
+fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
+    let mut leaves = Vec::new();
+    for stack in stacks.iter_mut() {
+        let (frames, label) = trim_await(std::mem::take(&mut stack.frames));
+        let what = label.as_deref().and_then(|label| classify_leaf(label, &frames));
+        stack.frames = frames;
+        leaves.push((label, what));
+    }
+    let is_timer = |w: &Option<WaitingFor>| w.as_ref().is_some_and(|w| w.kind == WaitKind::Timer);
+    let best = leaves.iter().position(|(_, what)| !is_timer(what)).unwrap_or(0);
+    stacks.swap(0, best.min(stacks.len().saturating_sub(1)));
+    if let Some((label, what)) = leaves.into_iter().nth(best) {
+        named.leaf = label;
+        named.waiting_for = what;
+    }
+    named.culprit = stacks.first().and_then(|s| s.frames.iter().find(|f| f.user)).map(culprit_of);
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    fn frame(function: &str, line: u32) -> Frame {
+        let mut frame = Frame::default();
+        frame.function = Some(function.to_owned());
+        frame.line = Some(line);
+        frame.user = function.starts_with("app::");
+        frame
+    }
+
+    fn stack(samples: u32, frames: &[(&str, u32)]) -> Stack {
+        let mut stack = Stack::default();
+        stack.samples = samples;
+        stack.frames = frames.iter().map(|(f, l)| frame(f, *l)).collect();
+        stack
+    }
+
+    #[test]
+    fn the_shared_frame_is_blamed_and_not_the_leaf_that_happens_to_be_on_top() {
+        let stacks = [
+            stack(3, &[("regex::step", 9), ("app::matches", 12), ("app::search", 40), ("tokio::poll", 1)]),
+            stack(9, &[("app::helper", 7), ("app::matches", 14), ("app::search", 40), ("tokio::poll", 1)]),
+        ];
+        let found = shared_user_frame(&stacks).expect("a frame");
+        assert_eq!((found.function.as_deref(), found.line), (Some("app::matches"), Some(14)));
+    }
+
+    #[test]
+    fn nobody_is_blamed_where_only_the_runtime_is_shared() {
+        let stacks = [stack(1, &[("app::a", 1), ("tokio::poll", 1)]), stack(1, &[("app::b", 1), ("tokio::poll", 1)])];
+        assert!(shared_user_frame(&stacks).is_none());
+    }
+}

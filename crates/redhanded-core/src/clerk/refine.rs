@@ -1,0 +1,125 @@
+//! What names add to a verdict: the line to blame, the leaf, and who may hold what is waited for.
+
+use super::naming::Named;
+use redhanded_report::{Class, Confidence, Report, Role, StackKind, Verdict, WaitKind};
+
+/// Completes the verdict of a look whose stacks have names now. `others` are the open cases that
+/// could be the holder. Pure.
+pub(super) fn refine<'a>(verdict: &mut Verdict, named: &Named, samples: u32, others: impl Iterator<Item = &'a Report>) {
+    if verdict.waiting_for.is_none() {
+        verdict.waiting_for = named.waiting_for.clone();
+    }
+    if let Some(culprit) = &named.culprit {
+        let place = match (&culprit.file, culprit.line) {
+            (Some(file), Some(line)) => format!("{} ({file}:{line})", culprit.function),
+            _ => culprit.function.clone(),
+        };
+        let is_await = named.stacks.first().is_some_and(|s| s.kind == StackKind::Await);
+        verdict.cause += &match (&named.leaf, is_await) {
+            (Some(leaf), true) => format!("; it waits in {leaf}, awaited by {place}"),
+            (None, true) => format!("; it waits in {place}"),
+            (_, false) if samples > 1 => format!("; all {samples} samples are under {place}"),
+            (_, false) => format!("; it is in {place}"),
+        };
+        verdict.culprit = Some(culprit.clone());
+    } else if let Some(leaf) = &named.leaf {
+        verdict.cause += &format!("; it waits in {leaf}");
+    }
+    if waits_for_a_holder(verdict) {
+        name_holder(verdict, others);
+    }
+    if waits_for_its_client(verdict) {
+        verdict.class = Class::ClientStalled;
+        verdict.role = Role::Bystander;
+    }
+}
+
+/// A handler that waits for the bytes of its own request is not to blame.
+pub(super) fn waits_for_its_client(verdict: &Verdict) -> bool {
+    let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
+    matches!(verdict.class, Class::StuckAwait | Class::ClientStalled) && kind == Some(WaitKind::Client)
+}
+
+/// A lock or permit has a holder, and the holder is the culprit, not who waits.
+fn waits_for_a_holder(verdict: &Verdict) -> bool {
+    let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
+    let waits = matches!(verdict.class, Class::StuckAwait | Class::BlockedThread);
+    waits && verdict.victim_of.is_none() && matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
+}
+
+fn name_holder<'a>(verdict: &mut Verdict, others: impl Iterator<Item = &'a Report>) {
+    let may_hold = |r: &&Report| {
+        let found = r.verdict.as_ref();
+        found.is_some_and(|v| v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v))
+    };
+    let suspects: Vec<&str> = others.filter(may_hold).map(|r| r.id.as_str()).collect();
+    match suspects.as_slice() {
+        [] => {
+            verdict.holder = Some("nobody found".to_owned());
+            verdict.confidence = verdict.confidence.min(Confidence::Likely);
+        }
+        [one] => {
+            verdict.role = Role::Victim;
+            verdict.confidence = Confidence::Suspected;
+            verdict.victim_of = Some((*one).to_owned());
+            verdict.holder = Some((*one).to_owned());
+            verdict.cause += &format!("; {one} hangs as well and may hold it");
+        }
+        many => {
+            verdict.role = Role::Victim;
+            verdict.confidence = Confidence::Suspected;
+            verdict.holder = Some(format!("nobody found; {} other requests hang and may hold it", many.len()));
+        }
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+    use redhanded_report::{Culprit, Event, WaitingFor};
+
+    fn waiter() -> Verdict {
+        let mut verdict = Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "pending");
+        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Lock, "tokio::sync::Mutex::lock"));
+        verdict
+    }
+
+    fn report(id: &str, verdict: Verdict) -> Report {
+        let mut report = Report::new(Event::Caught, id);
+        report.verdict = Some(verdict);
+        report
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_is_not_the_culprit_when_another_hangs() {
+        let holder = report("01A", Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "socket"));
+        let fellow = report("01B", waiter());
+        let mut verdict = waiter();
+        refine(&mut verdict, &Named::default(), 0, [&holder, &fellow].into_iter());
+        assert_eq!((verdict.role, verdict.confidence), (Role::Victim, Confidence::Suspected));
+        assert_eq!(verdict.victim_of.as_deref(), Some("01A"));
+    }
+
+    #[test]
+    fn a_slow_upload_is_nobodys_fault() {
+        let mut verdict = waiter();
+        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Client, "hyper::body::Incoming"));
+        refine(&mut verdict, &Named::default(), 0, [].into_iter());
+        assert_eq!((verdict.class, verdict.role), (Class::ClientStalled, Role::Bystander));
+    }
+
+    #[test]
+    fn a_lock_that_nobody_seems_to_hold_says_so() {
+        let mut verdict = waiter();
+        refine(&mut verdict, &Named::default(), 0, [].into_iter());
+        assert_eq!(verdict.holder.as_deref(), Some("nobody found"));
+    }
+
+    #[test]
+    fn the_line_stands_in_the_sentence() {
+        let mut verdict = Verdict::new(Class::CpuLoop, Role::Culprit, Confidence::Proved, "on CPU");
+        let culprit = Some(Culprit::new("app::search::matches", Some("src/search.rs".into()), Some(12), None));
+        refine(&mut verdict, &Named { culprit, ..Named::default() }, 20, [].into_iter());
+        assert_eq!(verdict.cause, "on CPU; all 20 samples are under app::search::matches (src/search.rs:12)");
+    }
+}

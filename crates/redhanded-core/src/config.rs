@@ -1,0 +1,248 @@
+//! What an install is told: by code, and by the environment, which has the last word.
+
+use humantime::parse_duration;
+use redhanded_report::Service;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the slow-request log goes when nobody says otherwise.
+pub const DEFAULT_LOG: &str = "slow-requests.jsonl";
+
+/// Everything an install needs to know. Made by the facade's builder.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Who we are in every report.
+    pub service: Service,
+    /// Report whatever runs longer; never zero.
+    pub slow_after: Duration,
+    /// Other thresholds by matched route, or by path where nothing matches routes.
+    pub routes: Vec<(String, Duration)>,
+    /// Request headers that may stand in a report, lower case.
+    pub headers: Vec<String>,
+    /// Keys whose values are secret, besides the built-in ones.
+    pub secret_keys: Vec<String>,
+    /// Where reports go.
+    pub log: Log,
+    /// Whether an overdue pending request may be woken for a look at what it waits for.
+    pub wake_to_look: bool,
+    /// What we say about ourselves on stderr.
+    pub diagnostics: Diagnostics,
+}
+
+/// What an install says about itself on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Diagnostics {
+    /// Nothing.
+    Off,
+    /// What was ignored or could not be done.
+    Warn,
+    /// One line at start besides, which says what is covered.
+    Info,
+}
+
+/// Where reports go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Log {
+    /// [`DEFAULT_LOG`] in the working directory; stderr if that cannot be written.
+    Default,
+    /// A file that was asked for: it is an error if it cannot be written.
+    Path(PathBuf),
+    /// One line of JSON per record on stderr.
+    Stderr,
+}
+
+impl Config {
+    /// The safe defaults for the service `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        let mut service = Service::default();
+        service.name = name.into();
+        Self {
+            service,
+            slow_after: Duration::from_secs(2),
+            routes: Vec::new(),
+            headers: ["user-agent", "content-type", "content-length", "referer"].map(str::to_owned).to_vec(),
+            secret_keys: Vec::new(),
+            log: Log::Default,
+            wake_to_look: true,
+            diagnostics: Diagnostics::Info,
+        }
+    }
+
+    /// Checks what code has set and applies what the environment says.
+    ///
+    /// Returns warnings: bad values of `OTEL_*` are warned about and ignored, as OpenTelemetry asks.
+    ///
+    /// # Errors
+    ///
+    /// A threshold of zero, and a bad value of `REDHANDED_*`: the message names the variable, the
+    /// value and what is accepted.
+    pub fn resolve(&mut self, env: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, Error> {
+        self.check_thresholds()?;
+        if let Some(value) = env("REDHANDED_SLOW_AFTER") {
+            self.slow_after = slow_after(&value)?;
+        }
+        if let Some(value) = env("REDHANDED_SLOW_LOG") {
+            self.log = log(&value)?;
+        }
+        if let Some(value) = env("REDHANDED_LOG") {
+            self.diagnostics = diagnostics(&value)?;
+        }
+        self.headers.iter_mut().for_each(|h| h.make_ascii_lowercase());
+        let mut warnings = self.apply_resource(&env);
+        if env("REDHANDED_FLIGHT_RECORDER").is_some() {
+            warnings.push("REDHANDED_FLIGHT_RECORDER is ignored: this version has no flight recorder".to_owned());
+        }
+        Ok(warnings)
+    }
+
+    fn check_thresholds(&self) -> Result<(), Error> {
+        if self.slow_after.is_zero() {
+            return Err(Error::config("slow_after(0): a threshold of zero would report every request; give a duration such as 2 s"));
+        }
+        match self.routes.iter().find(|(_, after)| after.is_zero()) {
+            Some((route, _)) => Err(Error::config(format!(
+                "route({route:?}, slow_after(0)): a threshold of zero would report every request; give a duration such as 60 s"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, whose forms OpenTelemetry defines.
+    fn apply_resource(&mut self, env: &impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for pair in env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',').filter(|p| !p.trim().is_empty()) {
+            let Some((key, value)) = pair.split_once('=') else {
+                warnings.push(format!("OTEL_RESOURCE_ATTRIBUTES: {:?} is ignored; accepted is key=value,key=value", pair.trim()));
+                continue;
+            };
+            let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+            match key.trim() {
+                "service.name" => self.service.name = value,
+                "service.version" => self.service.version = Some(value),
+                "service.instance.id" => self.service.instance = Some(value),
+                "host.name" => self.service.host = Some(value),
+                _ => {}
+            }
+        }
+        if let Some(name) = env("OTEL_SERVICE_NAME").filter(|n| !n.is_empty()) {
+            self.service.name = name;
+        }
+        warnings
+    }
+}
+
+fn slow_after(value: &str) -> Result<Duration, Error> {
+    match parse_duration(value) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(Error::config(format!(
+            "REDHANDED_SLOW_AFTER={value:?} is not accepted; give a duration above zero with its unit, such as 2s, 500ms or 1m30s"
+        ))),
+    }
+}
+
+fn log(value: &str) -> Result<Log, Error> {
+    match value {
+        "" => Err(Error::config("REDHANDED_SLOW_LOG=\"\" is not accepted; give a path, or stderr")),
+        "stderr" => Ok(Log::Stderr),
+        path => Ok(Log::Path(path.into())),
+    }
+}
+
+fn diagnostics(value: &str) -> Result<Diagnostics, Error> {
+    match value {
+        "off" => Ok(Diagnostics::Off),
+        "warn" => Ok(Diagnostics::Warn),
+        "info" => Ok(Diagnostics::Info),
+        _ => Err(Error::config(format!("REDHANDED_LOG={value:?} is not accepted; give off, warn or info"))),
+    }
+}
+
+/// Why an install did not happen. The message names what was wrong and what is accepted.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    source: Option<std::io::Error>,
+}
+
+impl Error {
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+    pub(crate) fn io(message: impl Into<String>, source: std::io::Error) -> Self {
+        Self { message: message.into(), source: Some(source) }
+    }
+
+    /// An error about a setting, for those who configure parts that this crate does not know.
+    pub fn setting(message: impl Into<String>) -> Self {
+        Self::config(message)
+    }
+
+    /// A setting was wrong, as opposed to something that the system refused.
+    pub fn is_config(&self) -> bool {
+        self.source.is_none()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> Result<(Config, Vec<String>), Error> {
+        let mut config = Config::new("app");
+        let warnings = config.resolve(|n| (n == name).then(|| value.to_owned()))?;
+        Ok((config, warnings))
+    }
+
+    #[test]
+    fn zero_thresholds_are_refused() {
+        let mut config = Config::new("app");
+        config.slow_after = Duration::ZERO;
+        assert!(config.resolve(|_| None).unwrap_err().is_config());
+        let mut config = Config::new("app");
+        config.routes.push(("/export".into(), Duration::ZERO));
+        let error = config.resolve(|_| None).unwrap_err().to_string();
+        assert!(error.contains("/export") && error.contains("zero"), "{error}");
+    }
+
+    #[test]
+    fn bad_values_of_ours_name_variable_value_and_what_is_accepted() {
+        for bad in ["", "soon", "2", "-1s", "0s"] {
+            let error = with("REDHANDED_SLOW_AFTER", bad).unwrap_err().to_string();
+            for part in ["REDHANDED_SLOW_AFTER", &format!("{bad:?}"), "500ms"] {
+                assert!(error.contains(part), "{error} lacks {part}");
+            }
+        }
+        assert!(with("REDHANDED_SLOW_LOG", "").is_err());
+        let error = with("REDHANDED_LOG", "loud").unwrap_err().to_string();
+        assert!(error.contains("REDHANDED_LOG=\"loud\"") && error.contains("off, warn or info"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_has_the_last_word() {
+        assert_eq!(with("REDHANDED_SLOW_AFTER", "500ms").unwrap().0.slow_after, Duration::from_millis(500));
+        assert_eq!(with("REDHANDED_SLOW_LOG", "stderr").unwrap().0.log, Log::Stderr);
+        assert_eq!(with("OTEL_SERVICE_NAME", "other").unwrap().0.service.name, "other");
+        let (config, warnings) = with("OTEL_RESOURCE_ATTRIBUTES", "service.version=1%2E2,nonsense").unwrap();
+        assert_eq!(config.service.version.as_deref(), Some("1.2"));
+        assert!(warnings[0].contains("nonsense") && warnings[0].contains("key=value"));
+    }
+}

@@ -1,0 +1,216 @@
+//! One install: what its parts share.
+
+use crate::config::Config;
+use crate::registry::{Key, Registry};
+use crate::worker::Worker;
+use parking_lot::RwLock;
+use redhanded_report::Lost;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
+
+static ENGINES: RwLock<Vec<&'static Engine>> = RwLock::new(Vec::new());
+
+const WATCHING: u32 = 0;
+const PARKED: u32 = 1;
+const ENDED: u32 = 2;
+
+/// The heart of one install. Never freed: tickets, which may outlive everything, refer to it
+/// without counting, and its size is bounded by what was in flight at once.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) config: Config,
+    pub(crate) registry: Registry,
+    pub(crate) slow_after_ns: u64,
+    pub(crate) counts: Counts,
+    /// Where the monotonic clock of this engine starts.
+    origin: Instant,
+    state: AtomicU32,
+    watchdog: OnceLock<std::thread::Thread>,
+}
+
+impl Engine {
+    /// Makes an engine whose threads do not run yet.
+    pub(crate) fn new(config: Config) -> &'static Self {
+        let mut engines = ENGINES.write();
+        let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let engine: &'static Self = Box::leak(Box::new(Self {
+            registry: Registry::new(index, cores.saturating_mul(2)),
+            slow_after_ns: nanos(config.slow_after),
+            counts: Counts::default(),
+            origin: Instant::now(),
+            state: AtomicU32::new(WATCHING),
+            watchdog: OnceLock::new(),
+            config,
+        }));
+        engines.push(engine);
+        engine
+    }
+
+    /// The engine that a slot's key belongs to.
+    pub(crate) fn of(key: Key) -> Option<&'static Self> {
+        ENGINES.read().get(key.engine() as usize).copied()
+    }
+
+    /// Gives the request that this thread is polling now another threshold.
+    ///
+    /// Does nothing outside of a watched request. A shorter threshold is seen at the next round,
+    /// a longer one when the former is over.
+    pub fn set_current_slow_after(slow_after: std::time::Duration) {
+        let current = Worker::here().current().and_then(|key| Some((Self::of(key)?, key)));
+        let Some((engine, slot)) = current.and_then(|(engine, key)| Some((engine, engine.registry.slot(key)?))) else {
+            return;
+        };
+        slot.set_slow_after_ns(nanos(slow_after));
+        engine.registry.rearm(slot, slot.started_ns().saturating_add(nanos(slow_after)));
+    }
+
+    /// What this install was told.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Nanoseconds on this engine's monotonic clock.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Number of requests in flight. Looks at every slot; for people and tests.
+    pub fn in_flight(&self) -> usize {
+        self.registry.in_flight()
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> Stats {
+        self.counts.stats()
+    }
+
+    #[inline]
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ENDED
+    }
+
+    pub(crate) fn end(&self) {
+        self.state.store(ENDED, Ordering::SeqCst);
+        self.wake_watchdog();
+    }
+
+    pub(crate) fn set_watchdog(&self, thread: std::thread::Thread) {
+        let _ = self.watchdog.set(thread);
+    }
+
+    /// After a request was opened: wakes the watchdog, only when it is parked. A futex call per
+    /// request would be a timer's price again.
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        if self.state.load(Ordering::SeqCst) == PARKED {
+            self.unpark_slowly();
+        }
+    }
+
+    #[cold]
+    fn unpark_slowly(&self) {
+        if self.state.compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.wake_watchdog();
+        }
+    }
+
+    fn wake_watchdog(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.unpark();
+        }
+    }
+
+    /// The watchdog announces that it is about to park; it must look once more before it does.
+    pub(crate) fn parking(&self) {
+        let _ = self.state.compare_exchange(WATCHING, PARKED, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// The watchdog is awake again, or found something at its last look.
+    pub(crate) fn watching(&self) {
+        let _ = self.state.compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst);
+    }
+}
+
+/// A duration in nanoseconds, as far as they fit.
+pub(crate) fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Counters of one install.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    caught: AtomicU64,
+    repeats: AtomicU64,
+    unwatched: AtomicU64,
+    reports: AtomicU64,
+    stacks: AtomicU64,
+    events: AtomicU64,
+    internal_errors: AtomicU64,
+}
+
+/// What one install has seen and what it had to drop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests that became overdue, each counted once.
+    pub caught: u64,
+    /// Those among them whose own line was left out because their like had lines enough.
+    pub repeats: u64,
+    /// Requests that ran unwatched because four million were in flight.
+    pub unwatched: u64,
+    /// Errors inside of us that were caught and survived.
+    pub internal_errors: u64,
+    /// What had to be dropped.
+    pub lost: Lost,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $field:ident),* $(,)?) => {
+        impl Counts {
+            $($(#[$doc])* pub(crate) fn $name(&self) {
+                self.$field.fetch_add(1, Ordering::Relaxed);
+            })*
+        }
+    };
+}
+
+counters! {
+    caught => caught,
+    repeat => repeats,
+    unwatched => unwatched,
+    lost_report => reports,
+    lost_stack => stacks,
+    internal_error => internal_errors,
+}
+
+impl Counts {
+    /// Sinks count for themselves; this is their sum.
+    pub(crate) fn set_lost_events(&self, events: u64) {
+        self.events.store(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost_reports(&self, more: u64) {
+        self.reports.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost(&self) -> Lost {
+        let mut lost = Lost::default();
+        lost.reports = self.reports.load(Ordering::Relaxed);
+        lost.stacks = self.stacks.load(Ordering::Relaxed);
+        lost.events = self.events.load(Ordering::Relaxed);
+        lost
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            caught: self.caught.load(Ordering::Relaxed),
+            repeats: self.repeats.load(Ordering::Relaxed),
+            unwatched: self.unwatched.load(Ordering::Relaxed),
+            internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            lost: self.lost(),
+        }
+    }
+}

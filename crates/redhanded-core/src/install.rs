@@ -1,0 +1,135 @@
+//! Bringing an install to life, and to its end.
+
+use crate::case::Message;
+use crate::clerk::Clerk;
+use crate::config::{Config, DEFAULT_LOG, Error, Log};
+use crate::engine::Engine;
+use crate::sink::Sink;
+use crate::slow_log::{Limits, SlowLog, Target};
+use crate::watchdog::Watchdog;
+use redhanded_capture::{Abilities, Sampler};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+/// Messages that may wait for the clerk.
+const QUEUE: usize = 1024;
+
+/// A running install: the engine, and what ends it.
+#[derive(Clone)]
+pub struct Installed {
+    engine: &'static Engine,
+    clerk: SyncSender<Message>,
+    sinks: Arc<[Box<dyn Sink>]>,
+    log_note: Arc<str>,
+    abilities: Arc<str>,
+}
+
+impl std::fmt::Debug for Installed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Installed").field("service", &self.engine.config().service.name).finish_non_exhaustive()
+    }
+}
+
+/// Starts the watchdog and the clerk. `config` has been resolved.
+///
+/// Returns warnings besides: a default log that cannot be written goes to stderr instead.
+///
+/// # Errors
+///
+/// A log path that was asked for and cannot be written, or a thread that cannot be started.
+pub fn install(config: Config, sinks: Vec<Box<dyn Sink>>) -> Result<(Installed, Vec<String>), Error> {
+    let mut warnings = Vec::new();
+    let (log, log_note) = open_log(&config.log, &mut warnings)?;
+    let engine = Engine::new(config);
+    let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
+    let (clerk, messages) = sync_channel(QUEUE);
+    let filing = Clerk::new(engine, log, sinks.clone());
+    spawn("redhanded-clerk", move || filing.run(&messages))?;
+    let sampler = Sampler::new();
+    let abilities = describe(&sampler.abilities()).into();
+    let watching = clerk.clone();
+    let watchdog = spawn("redhanded-watch", move || Watchdog::new(engine, sampler, watching).run())?;
+    engine.set_watchdog(watchdog.thread().clone());
+    Ok((Installed { engine, clerk, sinks, log_note: log_note.into(), abilities }, warnings))
+}
+
+/// What can be seen here, in one phrase.
+fn describe(abilities: &Abilities) -> String {
+    let parts = [
+        ("running threads", &abilities.running_threads),
+        ("blocked threads", &abilities.blocked_threads),
+        ("waiting futures", &abilities.waiting_futures),
+        ("peers", &abilities.peers),
+    ];
+    let works: Vec<&str> = parts.iter().filter(|(_, can)| can.is_ok()).map(|(what, _)| *what).collect();
+    let mut text = format!("sees {}", if works.is_empty() { "no stacks".to_owned() } else { works.join(", ") });
+    for (what, why) in parts.iter().filter_map(|(what, can)| Some((what, can.as_ref().err()?))) {
+        text += &format!("; not {what}: {why}");
+    }
+    text
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, Error> {
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map_err(|e| Error::io(format!("the thread {name} could not be started"), e))
+}
+
+fn open_log(log: &Log, warnings: &mut Vec<String>) -> Result<(SlowLog, String), Error> {
+    let to_path = |path: &Path| SlowLog::open(Target::Path(path.to_owned()), Limits::default());
+    let to_stderr = || SlowLog::open(Target::Stderr, Limits::default()).map_err(|e| Error::io("stderr cannot be opened", e));
+    match log {
+        Log::Path(path) => match to_path(path) {
+            Ok(log) => Ok((log, path.display().to_string())),
+            Err(e) => Err(Error::io(
+                format!("the slow-request log {path:?} cannot be written; give a file in a writable directory, or stderr"),
+                e,
+            )),
+        },
+        Log::Stderr => Ok((to_stderr()?, "stderr".to_owned())),
+        Log::Default => match to_path(Path::new(DEFAULT_LOG)) {
+            Ok(log) => Ok((log, DEFAULT_LOG.to_owned())),
+            Err(e) => {
+                warnings.push(format!("{DEFAULT_LOG} cannot be written ({e}); reports go to stderr"));
+                Ok((to_stderr()?, "stderr".to_owned()))
+            }
+        },
+    }
+}
+
+impl Installed {
+    /// The engine that tickets are opened with.
+    pub fn engine(&self) -> &'static Engine {
+        self.engine
+    }
+
+    /// Where reports go: a path, or `stderr`.
+    pub fn log(&self) -> &str {
+        &self.log_note
+    }
+
+    /// What can be seen in this process, in one phrase.
+    pub fn abilities(&self) -> &str {
+        &self.abilities
+    }
+
+    /// Waits until everything that was found so far is filed and exported, at most for `deadline`.
+    ///
+    /// Blocks; `false` means that something is still on its way.
+    pub fn flush(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        let left = || until.saturating_duration_since(Instant::now());
+        let (done, wait) = sync_channel(1);
+        let filed = self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
+        self.sinks.iter().fold(filed, |all, sink| sink.flush(left()) && all)
+    }
+
+    /// Ends the watching: new requests run unwatched, what was found is filed and exported.
+    ///
+    /// Blocks for at most `deadline`; `false` means that something was still on its way.
+    pub fn shutdown(&self, deadline: Duration) -> bool {
+        self.engine.end();
+        self.flush(deadline)
+    }
+}

@@ -1,0 +1,116 @@
+//! Room for what the hot path copies about a request: bytes in words that anyone may read.
+//!
+//! Relaxed atomic words instead of a lock or a cell: the writer never waits, a reader that is too
+//! late reads words of another request and notices by the generation, and no `unsafe` is needed.
+//! Copied, not cloned: a clone of a `Uri` would pin hyper's whole read buffer.
+//!
+//! The arena is a sequence of records: one word of header (kind, bytes kept, bytes there were),
+//! then the bytes, eight to a word.
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Words in an arena: 1 KiB.
+const WORDS: usize = 128;
+
+/// What a record holds. The number is stored; its meaning is the caller's.
+pub(crate) type Kind = u8;
+
+#[derive(Debug)]
+pub(crate) struct FactsArena {
+    used: AtomicU32,
+    words: [AtomicU64; WORDS],
+}
+
+/// One record, as read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fact {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Vec<u8>,
+    /// How many bytes there were before the cut.
+    pub(crate) total: u32,
+}
+
+impl FactsArena {
+    pub(crate) fn new() -> Self {
+        Self { used: AtomicU32::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// Forgets everything; the bytes stay where they are.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        self.used.store(0, Ordering::Relaxed);
+    }
+
+    /// Appends a record of at most `limit` bytes. Returns the number of bytes kept; what does not
+    /// fit any more is cut, and the reader is told how much there was.
+    #[inline]
+    pub(crate) fn put(&self, kind: Kind, bytes: &[u8], limit: usize) -> usize {
+        let used = self.used.load(Ordering::Relaxed) as usize;
+        let Some(room) = WORDS.checked_sub(used + 1) else { return 0 };
+        let kept = bytes.len().min(limit).min(room * 8);
+        let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let Some((head, body)) = self.words.get(used..).and_then(<[_]>::split_first) else { return 0 };
+        head.store(u64::from(kind) | (kept as u64) << 8 | u64::from(total) << 32, Ordering::Relaxed);
+        let kept_bytes = bytes.get(..kept).unwrap_or_default();
+        let mut eights = kept_bytes.chunks_exact(8);
+        let mut words = body.iter();
+        for (eight, word) in eights.by_ref().zip(words.by_ref()) {
+            word.store(u64::from_le_bytes(eight.try_into().unwrap_or_default()), Ordering::Relaxed);
+        }
+        let rest = eights.remainder();
+        if let (false, Some(word)) = (rest.is_empty(), body.get(kept / 8)) {
+            word.store(rest.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)), Ordering::Relaxed);
+        }
+        self.used.store((used + 1 + kept.div_ceil(8)) as u32, Ordering::Release);
+        kept
+    }
+
+    /// Reads all records. Garbage (a reader that came too late) gives fewer or odd records, never a
+    /// panic; the caller checks the generation.
+    pub(crate) fn read(&self) -> Vec<Fact> {
+        let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);
+        let words: Vec<u64> = self.words.iter().take(used).map(|w| w.load(Ordering::Relaxed)).collect();
+        let mut facts = Vec::new();
+        let mut rest = words.as_slice();
+        while let Some((head, body)) = rest.split_first() {
+            let kept = (head >> 8 & 0xff_ffff) as usize;
+            let Some((bytes, after)) = body.split_at_checked(kept.div_ceil(8)) else { break };
+            let mut bytes: Vec<u8> = bytes.iter().flat_map(|w| w.to_le_bytes()).collect();
+            bytes.truncate(kept);
+            facts.push(Fact { kind: *head as u8, bytes, total: (head >> 32) as u32 });
+            rest = after;
+        }
+        facts
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_comes_back() {
+        for n in 0..200usize {
+            let arena = FactsArena::new();
+            let bytes: Vec<u8> = (0..n).map(|i| (i * 37 + 11) as u8).collect();
+            assert_eq!(arena.put(1, b"before", 32), 6);
+            assert_eq!(arena.put(2, &bytes, 512), n);
+            assert_eq!(arena.put(3, b"after", 32), 5);
+            let facts = arena.read();
+            assert_eq!(facts.len(), 3);
+            assert_eq!((facts[1].kind, &facts[1].bytes, facts[1].total), (2, &bytes, n as u32));
+            assert_eq!(facts[2].bytes, b"after");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_counted() {
+        let arena = FactsArena::new();
+        assert_eq!(arena.put(1, &[b'a'; 100_000], 512), 512);
+        assert_eq!(arena.put(2, &[b'b'; 100_000], usize::MAX), (WORDS - 1 - 64 - 1) * 8);
+        assert_eq!(arena.put(3, b"no room", 32), 0);
+        let facts = arena.read();
+        assert_eq!(facts.len(), 2);
+        assert_eq!(facts[0].total, 100_000);
+    }
+}

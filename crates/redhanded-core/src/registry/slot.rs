@@ -1,0 +1,235 @@
+//! One request in flight, in atomics: written by its own thread, read by the watchdog.
+
+use super::facts_arena::FactsArena;
+use super::free_list::Link;
+use super::handshake::Handshake;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use parking_lot::Mutex;
+use redhanded_capture::Waiting;
+use redhanded_report::How;
+use std::task::Waker;
+
+/// Where a slot lives: engine, shard and index in one word, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    const MARK: u64 = 1 << 63;
+
+    pub(crate) fn new(engine: u16, shard: u8, index: u32) -> Self {
+        Self(Self::MARK | u64::from(engine & 0x7fff) << 48 | u64::from(shard) << 32 | u64::from(index))
+    }
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        (word & Self::MARK != 0).then_some(Self(word))
+    }
+    pub(crate) fn word(self) -> u64 {
+        self.0
+    }
+    pub(crate) fn engine(self) -> u16 {
+        (self.0 >> 48) as u16 & 0x7fff
+    }
+    pub(crate) fn shard(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Where in its life a request is, as the hot path marks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The future has not given a response yet.
+    Handler,
+    /// The body of known length is being sent; its last poll was pending.
+    Body,
+    /// A body whose length nobody knows: judged by idle time.
+    Stream,
+    /// A stream that may rest for hours (event stream, gRPC, upgrade): only judged inside polls.
+    LongLived,
+    /// The body gave a frame and nobody has asked for the next: the client has to read.
+    AwaitsClient,
+}
+
+impl Stage {
+    const ALL: [Self; 5] = [Self::Handler, Self::Body, Self::Stream, Self::LongLived, Self::AwaitsClient];
+
+    fn from_word(word: u32) -> Self {
+        Self::ALL.get(word as usize & 7).copied().unwrap_or(Self::Handler)
+    }
+}
+
+/// What a poll word says: how often the request was polled, whether it is inside one, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PollMark {
+    /// Grows by one at each entry and each exit.
+    pub(crate) sequence: u64,
+    /// Index of the worker that polled last.
+    pub(crate) worker: u16,
+}
+
+impl PollMark {
+    pub(crate) fn inside(self) -> bool {
+        self.sequence & 1 == 1
+    }
+    pub(crate) fn polls(self) -> u64 {
+        self.sequence.div_ceil(2)
+    }
+}
+
+/// What a capturing poll left for the watchdog.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    pub(crate) waiting: Waiting,
+    /// tokio's cooperative budget was used up: "pending" then means nothing.
+    pub(crate) budget_exhausted: bool,
+}
+
+/// How a request ended, as its ticket left it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    pub(crate) how: How,
+    pub(crate) status: Option<u16>,
+    /// Nanoseconds on the engine's clock; `None` when it closed before it was known to be caught.
+    pub(crate) at_ns: Option<u64>,
+}
+
+const HOWS: [How; 5] = [How::Dropped, How::Completed, How::ClientGone, How::Cancelled, How::Panicked];
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    pub(crate) hand: Handshake,
+    pub(super) link: Link,
+    poll: AtomicU64,
+    started_ns: AtomicU64,
+    slow_after_ns: AtomicU64,
+    due_ns: AtomicU64,
+    ended_ns: AtomicU64,
+    /// Stage below, HTTP status above.
+    stage: AtomicU32,
+    how: AtomicU32,
+    progress: AtomicU32,
+    wants_capture: AtomicU32,
+    pub(crate) waker: Mutex<Option<Waker>>,
+    pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
+    pub(crate) facts: FactsArena,
+}
+
+impl Slot {
+    pub(super) fn new(key: Key) -> Self {
+        Self {
+            key,
+            hand: Handshake::new(),
+            link: Link::new(),
+            poll: AtomicU64::new(0),
+            started_ns: AtomicU64::new(0),
+            slow_after_ns: AtomicU64::new(0),
+            due_ns: AtomicU64::new(u64::MAX),
+            ended_ns: AtomicU64::new(0),
+            stage: AtomicU32::new(0),
+            how: AtomicU32::new(0),
+            progress: AtomicU32::new(0),
+            wants_capture: AtomicU32::new(0),
+            waker: Mutex::new(None),
+            mailbox: Mutex::new(None),
+            facts: FactsArena::new(),
+        }
+    }
+
+    /// The owner of a free slot resets what the last request left.
+    #[inline]
+    pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64) {
+        self.poll.store(0, Ordering::Relaxed);
+        self.started_ns.store(started_ns, Ordering::Relaxed);
+        self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
+        self.due_ns.store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
+        self.ended_ns.store(0, Ordering::Relaxed);
+        self.stage.store(0, Ordering::Relaxed);
+        self.how.store(0, Ordering::Relaxed);
+        self.progress.store(0, Ordering::Relaxed);
+        self.wants_capture.store(0, Ordering::Relaxed);
+    }
+
+    /// Marks the beginning of a poll on `worker`. One writer at a time: a future is polled by one
+    /// thread, and its wake-up orders the next after the last.
+    #[inline]
+    pub(crate) fn enter(&self, worker: u16) {
+        let sequence = (self.poll.load(Ordering::Relaxed) >> 16) + 1;
+        self.poll.store(sequence << 16 | u64::from(worker), Ordering::Release);
+    }
+
+    /// Marks the end of a poll.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        let word = self.poll.load(Ordering::Relaxed);
+        self.poll.store(word + (1 << 16), Ordering::Release);
+    }
+
+    pub(crate) fn poll_mark(&self) -> PollMark {
+        let word = self.poll.load(Ordering::Acquire);
+        PollMark { sequence: word >> 16, worker: word as u16 }
+    }
+
+    pub(crate) fn started_ns(&self) -> u64 {
+        self.started_ns.load(Ordering::Relaxed)
+    }
+    pub(crate) fn slow_after_ns(&self) -> u64 {
+        self.slow_after_ns.load(Ordering::Relaxed)
+    }
+    pub(crate) fn set_slow_after_ns(&self, slow_after_ns: u64) {
+        self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
+    }
+    pub(crate) fn due_ns(&self) -> u64 {
+        self.due_ns.load(Ordering::Relaxed)
+    }
+    pub(super) fn set_due_ns(&self, due_ns: u64) {
+        self.due_ns.store(due_ns, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn set_stage(&self, stage: Stage, status: u16) {
+        self.stage.store(stage as u32 | u32::from(status) << 16, Ordering::Relaxed);
+    }
+    pub(crate) fn stage(&self) -> Stage {
+        Stage::from_word(self.stage.load(Ordering::Relaxed))
+    }
+    pub(crate) fn status(&self) -> Option<u16> {
+        Some((self.stage.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
+    }
+
+    /// A frame of the body went out.
+    #[inline]
+    pub(crate) fn progressed(&self) {
+        self.progress.store(self.progress.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+    pub(crate) fn progress(&self) -> u32 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a capture in the next poll; the caller then wakes the request.
+    pub(crate) fn want_capture(&self, want: bool) {
+        self.wants_capture.store(u32::from(want), Ordering::Release);
+    }
+    #[inline]
+    pub(crate) fn wants_capture(&self) -> bool {
+        self.wants_capture.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes how the request ends; before [`Handshake::close`].
+    #[inline]
+    pub(crate) fn set_how(&self, how: How) {
+        let word = HOWS.iter().position(|h| *h == how).unwrap_or(0);
+        self.how.store(word as u32, Ordering::Relaxed);
+    }
+    pub(crate) fn set_ended_ns(&self, at_ns: u64) {
+        self.ended_ns.store(at_ns, Ordering::Relaxed);
+    }
+    pub(crate) fn ending(&self) -> Ending {
+        Ending {
+            how: HOWS.get(self.how.load(Ordering::Relaxed) as usize).copied().unwrap_or_default(),
+            status: self.status(),
+            at_ns: Some(self.ended_ns.load(Ordering::Relaxed)).filter(|ns| *ns != 0),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! One poll has not returned, and its thread sleeps in the kernel.
+
+use super::{Observed, spoken};
+use redhanded_report::{Class, Confidence, Role, Verdict};
+
+pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
+    let poll = observed.poll.as_ref()?;
+    let mostly_asleep = poll.asleep > 0 && f64::from(poll.asleep) >= 0.5 * f64::from(poll.samples);
+    if !mostly_asleep || poll.busy_share().is_some_and(|share| share >= 0.5) {
+        return None;
+    }
+    let never_ran = poll.timeslices == Some(0) && poll.asleep == poll.samples;
+    let confidence = match (never_ran, poll.samples) {
+        (true, 5..) if poll.shared_frames > 0 && poll.syscall.is_some() => Confidence::Proved,
+        (true, _) | (false, 5..) => Confidence::Likely,
+        (false, _) => Confidence::Suspected,
+    };
+    let call = poll.syscall.as_deref().unwrap_or("the kernel");
+    let on_what = poll.waiting_for.as_ref().map(|w| format!(" ({})", w.what)).unwrap_or_default();
+    let ran = match poll.timeslices {
+        Some(0) => "it never ran meanwhile".to_owned(),
+        Some(n) => format!("it ran {n} times meanwhile"),
+        None => "whether it ran meanwhile is not known".to_owned(),
+    };
+    let cause = format!(
+        "thread {} has been blocked in {call}{on_what} for {} in one poll; {ran}, {} of {} samples found it asleep",
+        poll.thread,
+        spoken(poll.stood_ms),
+        poll.asleep,
+        poll.samples
+    );
+    let mut verdict = Verdict::new(Class::BlockedThread, Role::Culprit, confidence, cause);
+    verdict.waiting_for = poll.waiting_for.clone();
+    verdict.peer = poll.peer.clone();
+    Some(verdict)
+}

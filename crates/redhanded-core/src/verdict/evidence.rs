@@ -1,0 +1,128 @@
+//! What the rules judge: numbers and facts, no threads, no clock, no addresses.
+
+use redhanded_report::{Peer, WaitingFor};
+use serde::{Deserialize, Serialize};
+
+/// Everything observed about one request at one look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Age in milliseconds.
+    pub elapsed_ms: f64,
+    /// The threshold in milliseconds.
+    pub slow_after_ms: f64,
+    /// How often it was polled.
+    pub polls: u64,
+    /// Where in its life it is.
+    pub at: At,
+    /// The poll it is inside of, if it is inside one.
+    pub poll: Option<StandingPoll>,
+    /// What came of asking its future where it waits; `None` inside a poll.
+    pub look: Option<Look>,
+    /// The workers of its runtime.
+    pub crowd: Crowd,
+    /// What could not be observed here, in plain words.
+    pub missing: Vec<String>,
+}
+
+/// Where in its life a request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum At {
+    /// No response yet.
+    #[default]
+    Handler,
+    /// The body is being made.
+    Body,
+    /// A frame of the body waits for the client to take it.
+    AwaitsClient,
+    /// It ended between becoming overdue and the first look.
+    Ended,
+}
+
+/// One poll that has not returned, as it was watched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StandingPoll {
+    /// How long it has been seen standing, in milliseconds; its true age is a little more.
+    pub stood_ms: f64,
+    /// Over which time the counters below were taken, in milliseconds.
+    pub window_ms: f64,
+    /// Name of the thread, or its id.
+    pub thread: String,
+    /// Samples whose poll was the same before and after.
+    pub samples: u32,
+    /// Those that found the thread on the CPU or waiting for one.
+    pub on_cpu: u32,
+    /// Those that found it asleep in the kernel.
+    pub asleep: u32,
+    /// CPU time it used in the window.
+    pub cpu_ms: Option<f64>,
+    /// Time it was runnable without a CPU in the window.
+    pub run_queue_wait_ms: Option<f64>,
+    /// Time slices it got in the window: zero means that it never ran.
+    pub timeslices: Option<u64>,
+    /// The system call of all sleeping samples, if it was one and the same.
+    pub syscall: Option<String>,
+    /// What that call waits for.
+    pub waiting_for: Option<WaitingFor>,
+    /// The remote end of that call.
+    pub peer: Option<Peer>,
+    /// Physical frames that all samples share, counted from the thread's start.
+    pub shared_frames: u32,
+}
+
+/// What came of waking a pending request and watching its next poll.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Look {
+    /// It may not be woken, by configuration.
+    Forbidden,
+    /// It was woken, and nobody polled it for so long.
+    Unanswered {
+        /// Milliseconds since the wake.
+        for_ms: f64,
+        /// There was no waker to wake: it has never been pending.
+        no_waker: bool,
+    },
+    /// It was polled, and this is what the poll did.
+    Polled {
+        /// The poll was pending, as it should be.
+        pending: bool,
+        /// Leaves that registered a waker.
+        leaves: u32,
+        /// It woke itself inside the poll.
+        woke_itself: bool,
+        /// tokio's budget was used up: "pending" means nothing.
+        budget_exhausted: bool,
+    },
+}
+
+/// The workers of a request's runtime.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Crowd {
+    /// Workers that ever polled a watched request and are alive.
+    pub workers: u32,
+    /// Those inside a watched poll that stands.
+    pub standing: u32,
+    /// The request that stands longest, on this request's own worker if there is one.
+    pub hog: Option<Hog>,
+}
+
+/// A request that keeps a worker from the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hog {
+    /// Its id.
+    pub id: String,
+    /// The thread it stands on.
+    pub thread: String,
+    /// How long it has been seen standing, in milliseconds.
+    pub stood_ms: f64,
+    /// It stands on the worker that polled this request last.
+    pub same_worker: bool,
+}
+
+impl StandingPoll {
+    /// CPU time and time spent waiting for a CPU, as a share of the window; `None` for windows so
+    /// short that the clock may stand still on a busy machine.
+    pub(crate) fn busy_share(&self) -> Option<f64> {
+        let busy = self.cpu_ms? + self.run_queue_wait_ms.unwrap_or(0.0);
+        (self.window_ms >= 50.0).then(|| busy / self.window_ms)
+    }
+}

@@ -1,0 +1,195 @@
+//! ⑤ From evidence to a verdict: one rule per file, each a pure function.
+//!
+//! A rule says what it sees, with the confidence that the evidence carries, or nothing. The first
+//! that is proved wins, else the most confident, else the earlier in the list.
+
+mod blocked_thread;
+mod client_stalled;
+mod cpu_loop;
+mod evidence;
+mod starved;
+mod stuck_await;
+mod unknown;
+
+pub use evidence::{At, Crowd, Hog, Look, Observed, StandingPoll};
+use redhanded_report::{Confidence, Verdict};
+
+type Rule = fn(&Observed) -> Option<Verdict>;
+
+/// The rules, the more specific first.
+const RULES: [Rule; 5] =
+    [starved::rule, cpu_loop::rule, blocked_thread::rule, client_stalled::rule, stuck_await::rule];
+
+/// The verdict on what was observed; never panics, never claims more than the evidence carries.
+pub fn judge(observed: &Observed) -> Verdict {
+    let mut best: Option<Verdict> = None;
+    for verdict in RULES.iter().filter_map(|rule| rule(observed)) {
+        if verdict.confidence == Confidence::Proved {
+            return verdict;
+        }
+        if best.as_ref().is_none_or(|b| verdict.confidence > b.confidence) {
+            best = Some(verdict);
+        }
+    }
+    best.unwrap_or_else(|| unknown::verdict(observed))
+}
+
+/// Milliseconds as people say them: `2.01 s`, `350 ms`.
+pub(crate) fn spoken(ms: f64) -> String {
+    if ms >= 1000.0 { format!("{:.2} s", ms / 1000.0) } else { format!("{ms:.0} ms") }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use redhanded_report::{Class, Role, WaitKind, WaitingFor};
+
+    fn spinning() -> Observed {
+        let poll = StandingPoll {
+            stood_ms: 2000.0,
+            window_ms: 1900.0,
+            thread: "tokio-rt-worker".into(),
+            samples: 20,
+            on_cpu: 20,
+            cpu_ms: Some(1890.0),
+            run_queue_wait_ms: Some(5.0),
+            timeslices: Some(12),
+            shared_frames: 30,
+            ..StandingPoll::default()
+        };
+        Observed { elapsed_ms: 2001.0, slow_after_ms: 2000.0, polls: 1, poll: Some(poll), ..Observed::default() }
+    }
+
+    fn sleeping() -> Observed {
+        let mut observed = spinning();
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.on_cpu, poll.asleep) = (0, 20);
+        (poll.cpu_ms, poll.run_queue_wait_ms, poll.timeslices) = (Some(0.0), Some(0.0), Some(0));
+        poll.syscall = Some("recvfrom".into());
+        poll.waiting_for = Some(WaitingFor::new(WaitKind::Socket, "recvfrom"));
+        observed
+    }
+
+    fn pending(look: Look) -> Observed {
+        Observed { elapsed_ms: 2001.0, slow_after_ms: 2000.0, polls: 3, look: Some(look), ..Observed::default() }
+    }
+
+    fn polled(leaves: u32) -> Look {
+        Look::Polled { pending: true, leaves, woke_itself: false, budget_exhausted: false }
+    }
+
+    #[test]
+    fn a_thread_that_burns_cpu_in_one_poll_is_a_loop() {
+        let verdict = judge(&spinning());
+        assert_eq!((verdict.class, verdict.role, verdict.confidence), (Class::CpuLoop, Role::Culprit, Confidence::Proved));
+        assert!(verdict.cause.contains("2.00 s") && verdict.cause.contains("20 samples"), "{}", verdict.cause);
+    }
+
+    #[test]
+    fn a_loop_of_failing_reads_is_a_loop_though_it_enters_the_kernel() {
+        let mut observed = spinning();
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.on_cpu, poll.asleep) = (17, 3);
+        assert_eq!(judge(&observed).class, Class::CpuLoop);
+    }
+
+    #[test]
+    fn a_loop_on_a_crowded_machine_is_still_a_loop() {
+        let mut observed = spinning();
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(300.0), Some(1590.0));
+        assert_eq!(judge(&observed).class, Class::CpuLoop);
+    }
+
+    #[test]
+    fn short_windows_prove_nothing() {
+        let mut observed = spinning();
+        observed.poll.as_mut().expect("inside").window_ms = 20.0;
+        assert_ne!(judge(&observed).confidence, Confidence::Proved);
+    }
+
+    #[test]
+    fn a_thread_that_never_ran_is_blocked() {
+        let verdict = judge(&sleeping());
+        assert_eq!((verdict.class, verdict.confidence), (Class::BlockedThread, Confidence::Proved));
+        assert!(verdict.cause.contains("recvfrom"), "{}", verdict.cause);
+        assert_eq!(verdict.waiting_for.expect("a socket").kind, WaitKind::Socket);
+    }
+
+    #[test]
+    fn a_late_request_behind_hogs_is_their_victim() {
+        let mut observed = pending(Look::Unanswered { for_ms: 60.0, no_waker: false });
+        let hog = Hog { id: "01HOG".into(), thread: "w0".into(), stood_ms: 5000.0, same_worker: true };
+        observed.crowd = Crowd { workers: 2, standing: 2, hog: Some(hog) };
+        let verdict = judge(&observed);
+        assert_eq!((verdict.class, verdict.role, verdict.confidence), (Class::Starved, Role::Victim, Confidence::Proved));
+        assert_eq!(verdict.victim_of.as_deref(), Some("01HOG"));
+    }
+
+    #[test]
+    fn an_unanswered_wake_with_free_workers_accuses_nobody() {
+        let mut observed = pending(Look::Unanswered { for_ms: 60.0, no_waker: false });
+        observed.crowd = Crowd { workers: 2, standing: 0, hog: None };
+        let verdict = judge(&observed);
+        assert_eq!(verdict.class, Class::Unknown);
+        assert_ne!(verdict.confidence, Confidence::Proved);
+    }
+
+    #[test]
+    fn a_pending_leaf_with_a_waker_is_a_stuck_await() {
+        assert_eq!(judge(&pending(polled(1))).class, Class::StuckAwait);
+        assert_eq!(judge(&pending(polled(0))).class, Class::Unknown);
+    }
+
+    #[test]
+    fn a_slow_client_is_not_a_culprit() {
+        let mut observed = pending(polled(1));
+        observed.look = None;
+        observed.at = At::AwaitsClient;
+        let verdict = judge(&observed);
+        assert_eq!((verdict.class, verdict.role), (Class::ClientStalled, Role::Bystander));
+    }
+
+    fn any_poll() -> impl Strategy<Value = StandingPoll> {
+        let times = (any::<f64>(), any::<f64>(), any::<Option<f64>>(), any::<Option<f64>>(), any::<Option<u64>>());
+        let counts = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<Option<String>>());
+        (times, counts).prop_map(|((stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices), (samples, on_cpu, asleep, shared_frames, syscall))| {
+            StandingPoll { stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices, samples, on_cpu, asleep, shared_frames, syscall, ..StandingPoll::default() }
+        })
+    }
+
+    fn any_look() -> impl Strategy<Value = Look> {
+        prop_oneof![
+            Just(Look::Forbidden),
+            (any::<f64>(), any::<bool>()).prop_map(|(for_ms, no_waker)| Look::Unanswered { for_ms, no_waker }),
+            (any::<bool>(), any::<u32>(), any::<bool>(), any::<bool>()).prop_map(|(pending, leaves, woke_itself, budget_exhausted)| {
+                Look::Polled { pending, leaves, woke_itself, budget_exhausted }
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_evidence_makes_a_rule_panic_or_overclaim(
+            elapsed_ms: f64, polls: u64,
+            poll in proptest::option::of(any_poll()),
+            look in proptest::option::of(any_look()),
+            workers: u32, standing: u32, hog: bool,
+        ) {
+            let hog = hog.then(Hog::default);
+            let observed = Observed { elapsed_ms, polls, poll, look, crowd: Crowd { workers, standing, hog }, ..Observed::default() };
+            let verdict = judge(&observed);
+            if verdict.confidence == Confidence::Proved {
+                match verdict.class {
+                    Class::CpuLoop | Class::BlockedThread => {
+                        let poll = observed.poll.expect("proved about a poll that is not there");
+                        prop_assert!(poll.samples >= 5 && poll.shared_frames > 0);
+                    }
+                    Class::Starved => prop_assert!(observed.crowd.hog.is_some() && standing >= workers),
+                    other => prop_assert!(false, "{other} cannot be proved yet"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! ③ to ⑤: the thread outside of every runtime that sees who is overdue, looks, and judges.
+//!
+//! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
+//! when every worker is blocked. What it finds it hands to the clerk.
+
+mod open_case;
+mod pauses;
+mod standing;
+mod storm;
+
+use crate::case::{Case, Ended, Message};
+use crate::copied::kind;
+use crate::engine::{Engine, nanos};
+use crate::registry::{After, Fact, Key, Slot, Stage};
+use open_case::OpenCase;
+use pauses::Pauses;
+use redhanded_capture::Sampler;
+use redhanded_report::Event;
+use standing::{Pace, StandingPolls};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, SystemTime};
+use storm::Storm;
+
+/// While a look is under way.
+const LOOKING_NS: u64 = 1_000_000;
+/// Without a request in flight it keeps on for so long before it parks.
+const LINGER_NS: u64 = 1_000_000_000;
+/// How many victims a culprit names.
+const NAMED_VICTIMS: usize = 10;
+
+/// The watchdog of one install.
+pub(crate) struct Watchdog {
+    engine: &'static Engine,
+    clerk: SyncSender<Message>,
+    sampler: Sampler,
+    pauses: Pauses,
+    storm: Storm,
+    standing: StandingPolls,
+    open: Vec<OpenCase>,
+    ids: HashMap<(Key, u32), String>,
+    victims: HashMap<String, Victims>,
+    pace: Pace,
+    /// Time between two rounds with nothing special going on.
+    round_ns: u64,
+    idle_since_ns: Option<u64>,
+    prepared: bool,
+    /// Progress of bodies at their last look: (generation, frames).
+    progress: HashMap<Key, (u32, u32)>,
+}
+
+/// What a case needs of the watchdog.
+struct Parts<'a> {
+    engine: &'static Engine,
+    sampler: &'a mut Sampler,
+    standing: &'a mut StandingPolls,
+    pauses: &'a Pauses,
+    ids: &'a HashMap<(Key, u32), String>,
+    victims: &'a mut HashMap<String, Victims>,
+    pace: Pace,
+}
+
+/// Who is late because of one request.
+#[derive(Default)]
+struct Victims {
+    count: u64,
+    first: Vec<String>,
+}
+
+impl Victims {
+    fn add(&mut self, id: &str, new: bool) {
+        self.count += u64::from(new);
+        if new && self.first.len() < NAMED_VICTIMS {
+            self.first.push(id.to_owned());
+        }
+    }
+}
+
+/// When to run again.
+enum Next {
+    At(u64),
+    WhenWoken,
+}
+
+pub(crate) fn new_id() -> String {
+    ulid::Ulid::generate().to_string()
+}
+
+impl Watchdog {
+    pub(crate) fn new(engine: &'static Engine, sampler: Sampler, clerk: SyncSender<Message>) -> Self {
+        let routes = engine.config.routes.iter().map(|(_, after)| nanos(*after));
+        let shortest_ns = routes.chain([engine.slow_after_ns]).min().unwrap_or(engine.slow_after_ns);
+        Self {
+            engine,
+            clerk,
+            sampler,
+            pauses: Pauses::default(),
+            storm: Storm::default(),
+            standing: StandingPolls::default(),
+            open: Vec::new(),
+            ids: HashMap::new(),
+            victims: HashMap::new(),
+            pace: open_case::pace(shortest_ns),
+            round_ns: (shortest_ns / 8).clamp(5_000_000, 100_000_000),
+            idle_since_ns: None,
+            prepared: false,
+            progress: HashMap::new(),
+        }
+    }
+
+    /// Runs until the engine ends. A panic of ours is counted and the round forgotten.
+    pub(crate) fn run(mut self) {
+        self.pauses.expect(self.engine.now_ns());
+        while !self.engine.has_ended() {
+            let now_ns = self.engine.now_ns();
+            let next = catch_unwind(AssertUnwindSafe(|| self.tick(now_ns))).unwrap_or_else(|_| {
+                self.engine.counts.internal_error();
+                self.standing.forget();
+                Next::At(now_ns + self.round_ns)
+            });
+            self.sleep(next);
+        }
+        self.file_ends();
+    }
+
+    fn sleep(&mut self, next: Next) {
+        match next {
+            Next::At(at_ns) => {
+                let now_ns = self.engine.now_ns();
+                std::thread::park_timeout(Duration::from_nanos(at_ns.saturating_sub(now_ns)));
+                self.pauses.expect(at_ns.max(now_ns));
+            }
+            Next::WhenWoken => {
+                self.engine.parking();
+                // Looked at after the announcement: who opened before it is seen here, who opens
+                // after it sees the announcement.
+                if self.engine.registry.due(0, |_| {}).is_none() && !self.engine.has_ended() {
+                    std::thread::park();
+                }
+                self.engine.watching();
+                self.pauses.expect(self.engine.now_ns());
+            }
+        }
+    }
+
+    /// One round: who is overdue, who stands still, what do they do, what is the verdict.
+    fn tick(&mut self, now_ns: u64) -> Next {
+        if self.pauses.awake(now_ns).is_some() {
+            self.standing.forget(); // ③ nobody is charged for it
+        }
+        let earliest = self.find_overdue(now_ns); // ③
+        self.standing.notice(now_ns); // ③
+        self.sample_standing(now_ns); // ④
+        self.look_at_open_cases(now_ns); // ④ ⑤
+        self.file_ends();
+        self.next(now_ns, earliest)
+    }
+
+    fn find_overdue(&mut self, now_ns: u64) -> Option<u64> {
+        let mut overdue = Vec::new();
+        let earliest = self.engine.registry.due(now_ns, |slot| overdue.push(slot));
+        for slot in overdue {
+            self.overdue(slot, now_ns);
+        }
+        earliest
+    }
+
+    /// A slot whose time has come: catches its request, unless time or a stream's frames excuse it.
+    fn overdue(&mut self, slot: &'static Slot, now_ns: u64) {
+        let Some(generation) = slot.hand.pin(None) else { return };
+        let registry = &self.engine.registry;
+        let keep = match self.excused_until(slot, generation, now_ns) {
+            Some(due_ns) => {
+                registry.rearm(slot, due_ns);
+                false
+            }
+            None => {
+                registry.rearm(slot, u64::MAX);
+                self.catch(slot, generation, now_ns)
+            }
+        };
+        if slot.hand.unpin(keep) == After::Recycle {
+            registry.recycle(slot, false);
+        }
+    }
+
+    /// When to look again at a slot that is not overdue after all.
+    fn excused_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+        let age_ns = self.pauses.charged(slot.started_ns(), now_ns);
+        let slow_after_ns = slot.slow_after_ns();
+        if age_ns < slow_after_ns {
+            return Some(now_ns + (slow_after_ns - age_ns));
+        }
+        let inside = slot.poll_mark().inside();
+        match slot.stage() {
+            Stage::LongLived if !inside => Some(now_ns + slow_after_ns),
+            Stage::Stream | Stage::AwaitsClient if !inside => {
+                let now = (generation, slot.progress());
+                let moved = self.progress.insert(slot.key, now) != Some(now);
+                moved.then_some(now_ns + slow_after_ns)
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
+    fn catch(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> bool {
+        self.engine.counts.caught();
+        let copied = slot.facts.read();
+        let route = route_of(&copied);
+        if !self.storm.may_look(route, now_ns) {
+            self.engine.counts.repeat();
+            return false;
+        }
+        let known = self.standing.get_mut(slot.key).filter(|s| s.generation == generation);
+        let id = known.and_then(|s| s.id.clone()).unwrap_or_else(new_id);
+        self.ids.insert((slot.key, generation), id.clone());
+        self.open.push(OpenCase::new(slot, id, copied, route, now_ns));
+        true
+    }
+
+    fn sample_standing(&mut self, now_ns: u64) {
+        let any = self.standing.sample(&mut self.sampler, self.pace, now_ns);
+        if any && !self.prepared {
+            let stack = self.standing.any_stack();
+            self.prepared = stack.is_some_and(|stack| self.clerk.try_send(Message::Prepare(stack)).is_ok());
+        }
+    }
+
+    fn look_at_open_cases(&mut self, now_ns: u64) {
+        let mut open = std::mem::take(&mut self.open);
+        for case in &mut open {
+            case.look_again(now_ns);
+            let mut parts = Parts {
+                engine: self.engine,
+                sampler: &mut self.sampler,
+                standing: &mut self.standing,
+                pauses: &self.pauses,
+                ids: &self.ids,
+                victims: &mut self.victims,
+                pace: self.pace,
+            };
+            if let Some(found) = case.advance(&mut parts, now_ns) {
+                self.file(case, found, now_ns);
+            }
+        }
+        self.open.append(&mut open);
+    }
+
+    /// Hands a judged case to the clerk, unless its like have had lines enough.
+    fn file(&mut self, open: &mut OpenCase, mut case: Case, now_ns: u64) {
+        let first = case.event == Event::Caught;
+        if first {
+            let booked = self.storm.book(open.route, case.fingerprint, now_ns);
+            open.fingerprint = Some(case.fingerprint);
+            case.occurrences = booked.occurrences;
+            if !booked.line {
+                self.engine.counts.repeat();
+                open.dismissed = true;
+                return;
+            }
+        }
+        case.fingerprint = open.fingerprint.unwrap_or(case.fingerprint);
+        case.occurrences = case.occurrences.max(self.storm.occurrences(case.fingerprint));
+        open.filed |= self.send(Message::Case(Box::new(case)));
+    }
+
+    /// Closes the cases whose requests have ended, and those that need no line.
+    fn file_ends(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|case| {
+            // Not while a look is under way: its line comes before its end.
+            let over = case.gathering.is_none() && (case.dismissed || case.slot.hand.has_ended());
+            if over {
+                self.close(case);
+            }
+            !over
+        });
+        self.open.append(&mut open);
+    }
+
+    fn close(&mut self, case: &OpenCase) {
+        let slot = case.slot;
+        let ending = slot.ending();
+        let at_ns = ending.at_ns.unwrap_or_else(|| self.engine.now_ns());
+        let total_ns = self.pauses.charged(slot.started_ns(), at_ns);
+        if case.filed {
+            let id = case.id.clone();
+            self.send(Message::Ended(Box::new(Ended { id, ending, at: SystemTime::now(), total_ns })));
+        }
+        self.ids.remove(&(slot.key, slot.hand.generation()));
+        self.victims.remove(&case.id);
+        self.progress.remove(&slot.key);
+        if slot.hand.release() == After::Recycle {
+            self.engine.registry.recycle(slot, false);
+        }
+    }
+
+    /// Never waits: a clerk that hangs on a disk must not blind us.
+    fn send(&self, message: Message) -> bool {
+        match self.clerk.try_send(message) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.engine.counts.lost_report();
+                false
+            }
+        }
+    }
+
+    fn next(&mut self, now_ns: u64, earliest_ns: Option<u64>) -> Next {
+        if self.open.iter().any(|c| c.gathering.is_some()) {
+            return Next::At(now_ns + LOOKING_NS);
+        }
+        let idle = earliest_ns.is_none() && self.open.is_empty() && self.standing.is_empty();
+        if !idle {
+            self.idle_since_ns = None;
+            return Next::At((now_ns + self.round_ns).min(earliest_ns.unwrap_or(u64::MAX).max(now_ns + LOOKING_NS)));
+        }
+        self.progress.clear();
+        let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(since_ns) >= LINGER_NS {
+            self.idle_since_ns = None;
+            return Next::WhenWoken;
+        }
+        Next::At(now_ns + self.round_ns)
+    }
+}
+
+/// What a request is counted by before anything is known of it: its route, else its path.
+fn route_of(copied: &[Fact]) -> u64 {
+    let find = |kind| copied.iter().find(|f| f.kind == kind);
+    let mut hasher = DefaultHasher::new();
+    if let Some(fact) = find(kind::ROUTE).or_else(|| find(kind::TARGET)) {
+        fact.bytes.split(|b| *b == b'?').next().hash(&mut hasher);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,309 @@
+//! A request that became overdue, from the first look until its end.
+
+use super::standing::{Pace, ms, shared_from_root};
+use super::Parts;
+use crate::case::{Case, Sampled};
+use crate::copied::TraceIds;
+use crate::engine::Engine;
+use crate::registry::{Fact, Mail, Slot, Stage};
+use crate::verdict::{At, Crowd, Hog, Look, Observed, judge};
+use crate::worker::Worker;
+use redhanded_capture::{LeafKind, PollOutcome, RawStack};
+use redhanded_report::{Class, Event, Phase, StackKind};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::SystemTime;
+
+/// Samples that a verdict about a standing poll wants.
+const ENOUGH_SAMPLES: usize = 5;
+/// A woken request that nobody polls for so long was not heard.
+const UNHEARD_NS: u64 = 60_000_000;
+/// Whatever has been found by then is judged.
+const PATIENCE_NS: u64 = 500_000_000;
+/// How often a look is repeated whose budget was used up.
+const LOOKS: u32 = 3;
+
+/// One overdue request. Its slot is kept: it is not recycled before this is released.
+pub(super) struct OpenCase {
+    pub(super) slot: &'static Slot,
+    pub(super) id: String,
+    pub(super) route: u64,
+    pub(super) fingerprint: Option<u64>,
+    /// A line about it was written, so its end is worth one too.
+    pub(super) filed: bool,
+    /// Its like have had lines enough: nothing more is to be said about it.
+    pub(super) dismissed: bool,
+    pub(super) looks: u32,
+    pub(super) next_look_ns: u64,
+    pub(super) gathering: Option<Gathering>,
+    copied: Vec<Fact>,
+    trace: TraceIds,
+}
+
+/// A look that is under way.
+#[derive(Default)]
+pub(super) struct Gathering {
+    since_ns: u64,
+    woken_at_ns: Option<u64>,
+    no_waker: bool,
+    wakes: u32,
+}
+
+/// What a look is worth so far.
+enum Progress {
+    Wait,
+    Done(Found),
+}
+
+/// What a look found.
+struct Found {
+    observed: Observed,
+    thread: Option<redhanded_report::Thread>,
+    stacks: Vec<Sampled>,
+}
+
+impl OpenCase {
+    pub(super) fn new(slot: &'static Slot, id: String, copied: Vec<Fact>, route: u64, now_ns: u64) -> Self {
+        let trace = TraceIds::of(&copied);
+        let gathering = Some(Gathering { since_ns: now_ns, ..Gathering::default() });
+        Self { slot, id, route, fingerprint: None, filed: false, dismissed: false, looks: 0, next_look_ns: u64::MAX, gathering, copied, trace }
+    }
+
+    /// Begins another look when its time has come.
+    pub(super) fn look_again(&mut self, now_ns: u64) {
+        if self.gathering.is_none() && now_ns >= self.next_look_ns {
+            self.gathering = Some(Gathering { since_ns: now_ns, ..Gathering::default() });
+        }
+    }
+
+    /// ④ ⑤ Goes on with a look; returns the judged case when it is done.
+    pub(super) fn advance(&mut self, parts: &mut Parts<'_>, now_ns: u64) -> Option<Case> {
+        let mut gathering = self.gathering.take()?;
+        match self.gather(&mut gathering, parts, now_ns) {
+            Progress::Wait => {
+                self.gathering = Some(gathering);
+                None
+            }
+            Progress::Done(found) => {
+                self.slot.want_capture(false);
+                Some(self.close_look(found, parts, now_ns))
+            }
+        }
+    }
+
+    fn gather(&self, gathering: &mut Gathering, parts: &mut Parts<'_>, now_ns: u64) -> Progress {
+        if self.slot.hand.has_ended() {
+            return Progress::Done(self.pending(None, At::Ended, parts, now_ns));
+        }
+        let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
+        if self.slot.poll_mark().inside() {
+            return self.gather_inside(parts, now_ns, out_of_patience);
+        }
+        match self.slot.stage() {
+            Stage::AwaitsClient => Progress::Done(self.pending(None, At::AwaitsClient, parts, now_ns)),
+            _ => self.gather_pending(gathering, parts, now_ns, out_of_patience),
+        }
+    }
+
+    /// Inside a poll: samples, most of which were taken before the request was overdue.
+    fn gather_inside(&self, parts: &mut Parts<'_>, now_ns: u64, out_of_patience: bool) -> Progress {
+        let Some(worker) = Worker::at(self.slot.poll_mark().worker) else { return Progress::Wait };
+        parts.standing.watch(self.slot, worker, now_ns);
+        let Some(standing) = parts.standing.get_mut(self.slot.key) else { return Progress::Wait };
+        if standing.samples.len() < ENOUGH_SAMPLES {
+            standing.take_sample(self.slot, parts.sampler, now_ns);
+        }
+        let stood = now_ns.saturating_sub(standing.since_ns) >= parts.pace.early_ns;
+        let enough = standing.samples.len() >= ENOUGH_SAMPLES || standing.missing.is_some();
+        if !(stood && enough || out_of_patience) {
+            return Progress::Wait;
+        }
+        let (poll, thread) = standing.observe(parts.sampler, now_ns);
+        let stacks = fold(standing.samples.iter().map(|s| s.stack.clone()));
+        let missing = standing.missing.clone().into_iter().collect();
+        let observed = Observed { poll: Some(poll), missing, ..self.seen(At::Handler, parts, now_ns) };
+        Progress::Done(Found { observed, thread: Some(thread), stacks })
+    }
+
+    /// Between polls: wake it, and see what its next poll does.
+    fn gather_pending(&self, gathering: &mut Gathering, parts: &mut Parts<'_>, now_ns: u64, out_of_patience: bool) -> Progress {
+        let at = if self.slot.stage() == Stage::Handler { At::Handler } else { At::Body };
+        if !parts.engine.config.wake_to_look {
+            return Progress::Done(self.pending(Some(Look::Forbidden), at, parts, now_ns));
+        }
+        let mail = self.slot.mailbox.try_lock().and_then(|mut m| m.take());
+        if let Some(mail) = mail {
+            let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
+            if !again {
+                return Progress::Done(self.polled(&mail, at, parts, now_ns));
+            }
+            gathering.woken_at_ns = None;
+        }
+        let Some(woken_at_ns) = gathering.woken_at_ns else {
+            gathering.no_waker = !wake(self.slot, parts.engine);
+            gathering.wakes += 1;
+            gathering.woken_at_ns = Some(now_ns);
+            return Progress::Wait;
+        };
+        let for_ns = now_ns.saturating_sub(woken_at_ns);
+        if for_ns < UNHEARD_NS && !out_of_patience {
+            return Progress::Wait;
+        }
+        let look = Look::Unanswered { for_ms: ms(for_ns), no_waker: gathering.no_waker };
+        let mut found = self.pending(Some(look), at, parts, now_ns);
+        found.observed.crowd = self.crowd(parts, now_ns);
+        Progress::Done(found)
+    }
+
+    fn pending(&self, look: Option<Look>, at: At, parts: &Parts<'_>, now_ns: u64) -> Found {
+        Found { observed: Observed { look, ..self.seen(at, parts, now_ns) }, thread: None, stacks: Vec::new() }
+    }
+
+    /// What the capturing poll brought.
+    fn polled(&self, mail: &Mail, at: At, parts: &mut Parts<'_>, now_ns: u64) -> Found {
+        let registered = mail.waiting.leaves.iter().filter(|l| l.kind == LeafKind::Registered);
+        let look = Look::Polled {
+            pending: mail.waiting.outcome == PollOutcome::Pending,
+            leaves: registered.clone().count() as u32,
+            woke_itself: mail.waiting.leaves.iter().any(|l| l.kind == LeafKind::WokeItself),
+            budget_exhausted: mail.budget_exhausted,
+        };
+        let mut found = self.pending(Some(look), at, parts, now_ns);
+        for leaf in &mail.waiting.leaves {
+            let mut stack = parts.sampler.locate(&leaf.ips);
+            stack.complete = leaf.complete;
+            found.stacks.push(Sampled { kind: StackKind::Await, samples: 1, stack });
+        }
+        found
+    }
+
+    fn seen(&self, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
+        Observed {
+            elapsed_ms: ms(parts.pauses.charged(self.slot.started_ns(), now_ns)),
+            slow_after_ms: ms(self.slot.slow_after_ns()),
+            polls: self.slot.poll_mark().polls(),
+            at,
+            ..Observed::default()
+        }
+    }
+
+    /// Who else keeps the workers of this request's runtime.
+    fn crowd(&self, parts: &mut Parts<'_>, now_ns: u64) -> Crowd {
+        let Some(mine) = Worker::at(self.slot.poll_mark().worker) else { return Crowd::default() };
+        let workers = Worker::all();
+        let of_runtime = |w: &&&'static Worker| w.runtime() == mine.runtime() && w.thread().is_alive();
+        let mut crowd = Crowd { workers: workers.iter().filter(of_runtime).count() as u32, ..Crowd::default() };
+        let early_ns = parts.pace.early_ns;
+        for (key, standing) in parts.standing.others(self.slot.key, early_ns, now_ns) {
+            if standing.worker.runtime() != mine.runtime() {
+                continue;
+            }
+            crowd.standing += 1;
+            let same_worker = std::ptr::eq(standing.worker, mine);
+            let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
+            let better = crowd.hog.as_ref().is_none_or(|h| (same_worker, stood_ms) > (h.same_worker, h.stood_ms));
+            if better {
+                let known = parts.ids.get(&(key, standing.generation)).cloned();
+                let id = known.or_else(|| standing.id.clone()).unwrap_or_else(super::new_id);
+                standing.id = Some(id.clone());
+                let thread = standing.worker.thread();
+                let thread = thread.name().unwrap_or_else(|| thread.tid().to_string());
+                crowd.hog = Some(Hog { id, thread, stood_ms, same_worker });
+            }
+        }
+        crowd
+    }
+
+    fn close_look(&mut self, found: Found, parts: &mut Parts<'_>, now_ns: u64) -> Case {
+        let mut verdict = judge(&found.observed);
+        let fingerprint = fingerprint(verdict.class, &found.stacks, self.route);
+        self.looks += 1;
+        let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), now_ns);
+        self.next_look_ns = now_ns.saturating_add(elapsed_ns.max(self.slot.slow_after_ns()));
+        if let Some(victims) = parts.victims.get(&self.id) {
+            verdict.victims = Some(victims.count);
+            verdict.victim_ids = victims.first.clone();
+        }
+        if let Some(hog) = &verdict.victim_of {
+            parts.victims.entry(hog.clone()).or_default().add(&self.id, self.looks == 1);
+        }
+        Case {
+            event: if self.filed { Event::Updated } else { Event::Caught },
+            id: self.id.clone(),
+            fingerprint,
+            occurrences: 0,
+            copied: self.copied.clone(),
+            trace: self.trace.clone(),
+            phase: if found.observed.at == At::Handler { Phase::Handler } else { Phase::ResponseBody },
+            at: SystemTime::now(),
+            elapsed_ns,
+            slow_after_ns: self.slot.slow_after_ns(),
+            verdict,
+            observed: found.observed,
+            thread: found.thread,
+            stacks: found.stacks,
+        }
+    }
+}
+
+/// Wakes a request for a look. The waker is cloned under the lock and used outside of it: a wake
+/// may run anybody's code. `false` if there is no waker.
+fn wake(slot: &'static Slot, engine: &'static Engine) -> bool {
+    slot.want_capture(true);
+    let waker = slot.waker.try_lock().and_then(|w| w.clone());
+    let Some(waker) = waker else { return false };
+    let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+    if woken.is_err() {
+        engine.counts.internal_error();
+    }
+    true
+}
+
+/// Equal stacks become one with a count, the most frequent first.
+fn fold(stacks: impl Iterator<Item = RawStack>) -> Vec<Sampled> {
+    let mut folded: Vec<Sampled> = Vec::new();
+    for stack in stacks {
+        let same = |s: &&mut Sampled| {
+            let addresses = |stack: &RawStack| stack.frames.iter().map(|f| f.address).collect::<Vec<_>>();
+            addresses(&s.stack) == addresses(&stack)
+        };
+        match folded.iter_mut().find(same) {
+            Some(known) => known.samples += 1,
+            None => folded.push(Sampled { kind: StackKind::Thread, samples: 1, stack }),
+        }
+    }
+    folded.sort_by_key(|s| std::cmp::Reverse(s.samples));
+    folded
+}
+
+/// Class, build and the functions of the main binary that all samples share: the same culprit has
+/// the same fingerprint in every process of one build, with no symbols needed. Without a stack the
+/// route stands in for it.
+fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    class.as_str().hash(&mut hasher);
+    let Some(first) = stacks.first() else {
+        route.hash(&mut hasher);
+        return hasher.finish();
+    };
+    let shared = shared_from_root(stacks.iter().filter(|s| s.kind == first.kind).map(|s| &s.stack));
+    let mut any = false;
+    for frame in first.stack.frames.iter().rev().take(shared) {
+        if let (Some(module), Some(function)) = (frame.module.as_ref().filter(|m| m.is_main), frame.function) {
+            if !any {
+                module.build_id.hash(&mut hasher);
+            }
+            any = true;
+            function.wrapping_sub(module.bias).hash(&mut hasher);
+        }
+    }
+    if !any {
+        route.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// How often and how early standing polls are sampled, from the shortest threshold.
+pub(super) fn pace(shortest_ns: u64) -> Pace {
+    Pace { early_ns: (shortest_ns / 4).min(100_000_000), every_ns: (shortest_ns / 24).clamp(5_000_000, 100_000_000) }
+}
+

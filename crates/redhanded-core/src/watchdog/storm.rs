@@ -1,0 +1,146 @@
+//! A dead database makes every request overdue at once: evidence for the first few, counts for all.
+
+use std::collections::HashMap;
+
+/// Requests that are looked at per second, over all routes and on one.
+const LOOKS_A_SECOND: u32 = 50;
+const LOOKS_A_SECOND_ON_A_ROUTE: u32 = 8;
+/// Lines of one fingerprint per minute.
+const LINES_A_MINUTE: u32 = 5;
+/// Fingerprints and routes that are remembered; beyond that the least seen ones are forgotten.
+const REMEMBERED: usize = 4096;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Counts and limits by fingerprint and by route.
+#[derive(Debug, Default)]
+pub(super) struct Storm {
+    second: u64,
+    looks: u32,
+    routes: HashMap<u64, Route>,
+    fingerprints: HashMap<u64, Fingerprint>,
+}
+
+#[derive(Debug, Default)]
+struct Route {
+    looks: u32,
+    /// What the last look on this route found.
+    fingerprint: Option<u64>,
+    /// Requests that were counted before any look had found something.
+    unbooked: u64,
+}
+
+#[derive(Debug, Default)]
+struct Fingerprint {
+    occurrences: u64,
+    minute: u64,
+    lines: u32,
+}
+
+/// What to do with a look whose fingerprint is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Booked {
+    /// How often this fingerprint was seen.
+    pub(super) occurrences: u64,
+    /// It may have a line of its own.
+    pub(super) line: bool,
+}
+
+impl Storm {
+    /// Whether a request on `route` that has become overdue may be looked at. If not, it is counted
+    /// for what the last look on its route found.
+    pub(super) fn may_look(&mut self, route: u64, now_ns: u64) -> bool {
+        let second = now_ns / SECOND_NS;
+        if second != self.second {
+            self.second = second;
+            self.looks = 0;
+            self.routes.values_mut().for_each(|r| r.looks = 0);
+        }
+        trim(&mut self.routes, |r| u64::from(r.looks) + r.unbooked);
+        let entry = self.routes.entry(route).or_default();
+        if self.looks < LOOKS_A_SECOND && entry.looks < LOOKS_A_SECOND_ON_A_ROUTE {
+            self.looks += 1;
+            entry.looks += 1;
+            return true;
+        }
+        match entry.fingerprint.and_then(|f| self.fingerprints.get_mut(&f)) {
+            Some(fingerprint) => fingerprint.occurrences += 1,
+            None => entry.unbooked += 1,
+        }
+        false
+    }
+
+    /// Books a look on `route` that found `fingerprint`.
+    pub(super) fn book(&mut self, route: u64, fingerprint: u64, now_ns: u64) -> Booked {
+        trim(&mut self.fingerprints, |f| f.occurrences);
+        let entry = self.routes.entry(route).or_default();
+        entry.fingerprint = Some(fingerprint);
+        let unbooked = std::mem::take(&mut entry.unbooked);
+        let known = self.fingerprints.entry(fingerprint).or_default();
+        known.occurrences += 1 + unbooked;
+        let minute = now_ns / (60 * SECOND_NS);
+        if known.minute != minute {
+            (known.minute, known.lines) = (minute, 0);
+        }
+        let line = known.lines < LINES_A_MINUTE;
+        known.lines += u32::from(line);
+        Booked { occurrences: known.occurrences, line }
+    }
+
+    /// How often `fingerprint` was seen.
+    pub(super) fn occurrences(&self, fingerprint: u64) -> u64 {
+        self.fingerprints.get(&fingerprint).map_or(0, |f| f.occurrences)
+    }
+}
+
+/// Keeps a map bounded: the less valuable half goes when it is full.
+fn trim<V>(map: &mut HashMap<u64, V>, value: impl Fn(&V) -> u64) {
+    if map.len() < REMEMBERED {
+        return;
+    }
+    let mut values: Vec<u64> = map.values().map(&value).collect();
+    let middle = values.len() / 2;
+    let (_, &mut median, _) = values.select_nth_unstable(middle);
+    map.retain(|_, v| value(v) > median);
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everyone_is_counted_and_few_have_lines() {
+        let mut storm = Storm::default();
+        let (mut looks, mut lines) = (0, 0);
+        for _ in 0..10_000 {
+            if storm.may_look(1, SECOND_NS) {
+                looks += 1;
+                lines += u32::from(storm.book(1, 77, SECOND_NS).line);
+            }
+        }
+        assert_eq!((looks, lines), (LOOKS_A_SECOND_ON_A_ROUTE, LINES_A_MINUTE));
+        assert_eq!(storm.occurrences(77), 10_000);
+        assert!(storm.may_look(1, 2 * SECOND_NS));
+        assert!(!storm.book(1, 77, 2 * SECOND_NS).line, "same minute");
+        assert!(storm.book(1, 77, 61 * SECOND_NS).line, "next minute");
+        assert_eq!(storm.occurrences(77), 10_002);
+    }
+
+    #[test]
+    fn one_route_does_not_take_all_looks() {
+        let mut storm = Storm::default();
+        (0..1_000).for_each(|_| {
+            storm.may_look(1, 0);
+        });
+        assert!(storm.may_look(2, 0));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut storm = Storm::default();
+        for i in 0..100_000 {
+            storm.may_look(i, i * SECOND_NS);
+            storm.book(i, i, i * SECOND_NS);
+        }
+        assert!(storm.routes.len() <= REMEMBERED && storm.fingerprints.len() <= REMEMBERED);
+    }
+}

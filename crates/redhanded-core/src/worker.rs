@@ -1,0 +1,126 @@
+//! The threads that poll watched requests, and what each is polling now.
+//!
+//! A thread registers itself when it first polls a watched request; no runtime builder hook is
+//! needed. Its record is shared by all installs of the process and is given to another thread when
+//! this one has ended, so that there are never more records than threads at once.
+
+use crate::registry::Key;
+use parking_lot::{Mutex, RwLock};
+use redhanded_capture::Thread;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+thread_local! {
+    // const and without Drop: runtimes shut down in any order, and this may be read until the end
+    static HERE: Cell<Option<&'static Worker>> = const { Cell::new(None) };
+}
+
+static WORKERS: Mutex<Vec<&'static Worker>> = Mutex::new(Vec::new());
+
+/// One thread that has polled a watched request.
+pub(crate) struct Worker {
+    index: u16,
+    /// Key of the request that is being polled, innermost; 0 when none is.
+    current: AtomicU64,
+    /// Number of the tokio runtime it works for, 0 outside of one.
+    runtime: AtomicU64,
+    thread: RwLock<Arc<Thread>>,
+}
+
+impl Worker {
+    /// The record of this thread.
+    #[inline]
+    pub(crate) fn here() -> &'static Self {
+        HERE.try_with(Cell::get).ok().flatten().unwrap_or_else(Self::register)
+    }
+
+    #[cold]
+    fn register() -> &'static Self {
+        let thread = Arc::new(Thread::current());
+        let runtime = runtime_number();
+        let mut workers = WORKERS.lock();
+        let ended = workers.iter().find(|w| !w.thread().is_alive());
+        let worker = match ended {
+            Some(worker) => {
+                *worker.thread.write() = thread;
+                worker.current.store(0, Ordering::Release);
+                worker.runtime.store(runtime, Ordering::Release);
+                worker
+            }
+            None => {
+                let index = u16::try_from(workers.len()).unwrap_or(u16::MAX);
+                let new: &'static Self = Box::leak(Box::new(Self {
+                    index,
+                    current: AtomicU64::new(0),
+                    runtime: AtomicU64::new(runtime),
+                    thread: RwLock::new(thread),
+                }));
+                workers.push(new);
+                new
+            }
+        };
+        let _ = HERE.try_with(|h| h.set(Some(worker)));
+        worker
+    }
+
+    /// All records. Short lock, no allocation of ours inside but the copy.
+    pub(crate) fn all() -> Vec<&'static Self> {
+        WORKERS.lock().clone()
+    }
+
+    /// The record with this index.
+    pub(crate) fn at(index: u16) -> Option<&'static Self> {
+        WORKERS.lock().get(index as usize).copied()
+    }
+
+    #[inline]
+    pub(crate) fn index(&self) -> u16 {
+        self.index
+    }
+    pub(crate) fn runtime(&self) -> u64 {
+        self.runtime.load(Ordering::Acquire)
+    }
+    pub(crate) fn thread(&self) -> Arc<Thread> {
+        self.thread.read().clone()
+    }
+    /// The request that this thread is polling, innermost.
+    pub(crate) fn current(&self) -> Option<Key> {
+        Key::from_word(self.current.load(Ordering::Acquire))
+    }
+
+    /// Sets the current request; returns what to give to [`restore`](Self::restore) afterwards.
+    #[inline]
+    pub(crate) fn replace(&self, key: Key) -> u64 {
+        let outer = self.current.load(Ordering::Relaxed);
+        self.current.store(key.word(), Ordering::Release);
+        outer
+    }
+    #[inline]
+    pub(crate) fn restore(&self, outer: u64) {
+        self.current.store(outer, Ordering::Release);
+    }
+}
+
+fn runtime_number() -> u64 {
+    let id = tokio::runtime::Handle::try_current().map(|h| h.id().to_string());
+    id.ok().and_then(|id| id.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_given_on_when_its_thread_has_ended() {
+        for _ in 0..200 {
+            std::thread::spawn(|| Worker::here().index()).join().expect("no panic");
+        }
+        assert!(Worker::all().len() < 100, "{} records for a few threads at once", Worker::all().len());
+    }
+
+    #[test]
+    fn a_thread_keeps_its_record() {
+        assert!(std::ptr::eq(Worker::here(), Worker::here()));
+    }
+}

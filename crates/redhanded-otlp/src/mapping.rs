@@ -1,0 +1,273 @@
+//! The span of a runaway: what is known about it while it still runs.
+
+use crate::attributes::Attributes;
+use crate::ids::{self, Place};
+use crate::when::Interval;
+use crate::{names, snapshots, stacktrace, text};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use redhanded_report::{
+    Action, Evidence, OverRepresented, Peer, Phase, Report, Request, Verdict, WaitKind,
+};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// A finished span `name` from the request's start until `report`, followed by snapshots of the
+/// request's open `tracing` spans.
+pub(crate) fn runaway(name: &str, report: &Report) -> Vec<Span> {
+    let place = Place::of(report, None);
+    let when = Interval::until_now(report);
+    let (attributes, dropped_attributes_count) = attributes(report).finish();
+    let cause = report
+        .verdict
+        .as_ref()
+        .map_or("runaway request", |verdict| verdict.cause.as_str());
+    let mut span = Span {
+        trace_id: place.trace,
+        span_id: ids::random(),
+        parent_span_id: place.span.unwrap_or_default(),
+        flags: ids::LOCAL_PARENT,
+        name: name.to_owned(),
+        kind: SpanKind::Internal.into(),
+        start_time_unix_nano: when.start,
+        end_time_unix_nano: when.end,
+        attributes,
+        dropped_attributes_count,
+        status: Some(error(text::bounded(cause, text::VALUE))),
+        ..Span::default()
+    };
+    let evidence = report.evidence.as_ref();
+    (span.events, span.dropped_events_count) = snapshots::events(evidence, when);
+    let open = snapshots::open_spans(evidence, when, &span);
+    std::iter::once(span).chain(open).collect()
+}
+
+pub(crate) fn error(message: String) -> Status {
+    Status {
+        message,
+        code: StatusCode::Error.into(),
+    }
+}
+
+fn attributes(report: &Report) -> Attributes {
+    let mut to = Attributes::new();
+    identity(&mut to, report);
+    to.maybe_int("redhanded.occurrences", report.occurrences);
+    to.maybe_float("redhanded.elapsed_ms", report.elapsed_ms);
+    to.maybe_float("redhanded.slow_after_ms", report.slow_after_ms);
+    to.maybe_float("redhanded.deadline_ms", report.deadline_ms);
+    to.maybe_text("redhanded.phase", report.phase.map(phase));
+    if report.action != Action::None {
+        to.text("redhanded.action", action(report.action));
+    }
+    if report.lost.total() > 0 {
+        to.int("redhanded.lost", report.lost.total());
+    }
+    if let Some(verdict) = &report.verdict {
+        finding(&mut to, verdict);
+    }
+    if let Some(evidence) = &report.evidence {
+        observed(&mut to, evidence);
+    }
+    if let Some(asked) = &report.request {
+        request(&mut to, asked);
+        to.maybe_text("redhanded.reproduce", asked.reproduce.as_ref());
+        // Last: these are as many as the client likes, and what is over the limit is dropped.
+        client_chosen(&mut to, asked);
+    }
+    to
+}
+
+/// What joins the spans, lines and pages of one runaway; also on its SERVER span.
+pub(crate) fn identity(to: &mut Attributes, report: &Report) {
+    to.yes(names::RUNAWAY);
+    to.text("redhanded.id", &report.id);
+    to.maybe_text("redhanded.fingerprint", report.fingerprint.as_ref());
+    if let Some(verdict) = &report.verdict {
+        to.text("redhanded.class", verdict.class.as_str());
+        to.text("redhanded.role", verdict.role.as_str());
+        to.text("redhanded.confidence", verdict.confidence.as_str());
+        to.text("redhanded.cause", &verdict.cause);
+    }
+}
+
+fn finding(to: &mut Attributes, verdict: &Verdict) {
+    if let Some(culprit) = &verdict.culprit {
+        to.text(names::CODE_FUNCTION_NAME, &culprit.function);
+        to.maybe_text(names::CODE_FILE_PATH, culprit.file.as_ref());
+        to.maybe_int(names::CODE_LINE_NUMBER, culprit.line);
+        to.maybe_int(names::CODE_COLUMN_NUMBER, culprit.column);
+    }
+    if let Some(remote) = &verdict.peer {
+        peer(to, remote);
+    }
+    if let Some(waiting) = &verdict.waiting_for {
+        to.text("redhanded.waiting_for.kind", wait_kind(waiting.kind));
+        to.text("redhanded.waiting_for.what", &waiting.what);
+    }
+    to.maybe_text("redhanded.holder", verdict.holder.as_ref());
+    to.maybe_int("redhanded.victims", verdict.victims);
+    to.texts("redhanded.victim_ids", &verdict.victim_ids);
+    to.maybe_text("redhanded.victim_of", verdict.victim_of.as_ref());
+    let shared: Vec<String> = verdict.params.iter().map(over_represented).collect();
+    to.texts("redhanded.params", &shared);
+}
+
+fn over_represented(p: &OverRepresented) -> String {
+    let OverRepresented {
+        name,
+        value,
+        with,
+        of,
+        baseline_with,
+        baseline_of,
+        ..
+    } = p;
+    format!("{name}={value} ({with} of {of}, else {baseline_with} of {baseline_of})")
+}
+
+/// Not `network.peer.*`: on a request's span that is its client.
+fn peer(to: &mut Attributes, peer: &Peer) {
+    to.maybe_text("redhanded.peer.name", peer.name.as_ref());
+    to.maybe_text("redhanded.peer.address", peer.address.as_ref());
+    to.maybe_int("redhanded.peer.port", peer.port);
+    to.maybe_text("redhanded.peer.phase", peer.phase.as_ref());
+    to.maybe_text("redhanded.peer.state", peer.state.as_ref());
+    to.maybe_float("redhanded.peer.elapsed_ms", peer.elapsed_ms);
+}
+
+fn observed(to: &mut Attributes, evidence: &Evidence) {
+    to.maybe_int("redhanded.polls", evidence.polls);
+    to.maybe_int("redhanded.wakes", evidence.wakes);
+    to.maybe_float("redhanded.busy_ms", evidence.busy_ms);
+    to.maybe_float("redhanded.cpu_ms", evidence.cpu_ms);
+    to.maybe_float("redhanded.longest_poll_ms", evidence.longest_poll_ms);
+    if let Some(thread) = &evidence.thread {
+        to.int(names::THREAD_ID, thread.tid.into());
+        to.maybe_text(names::THREAD_NAME, thread.name.as_ref());
+        to.maybe_text("redhanded.thread.state", thread.state.as_ref());
+        to.maybe_text("redhanded.thread.syscall", thread.syscall.as_ref());
+    }
+    if let Some(stacks) = stacktrace::render(&evidence.stacks) {
+        to.long_text(names::CODE_STACKTRACE, stacks, stacktrace::LIMIT);
+    }
+}
+
+/// What was asked, in the terms of the HTTP conventions; also on the SERVER span.
+pub(crate) fn request(to: &mut Attributes, request: &Request) {
+    if is_job(request) {
+        to.maybe_text("redhanded.job", request.route.as_ref());
+    } else {
+        method(to, &request.method);
+        to.maybe_text(names::HTTP_ROUTE, request.route.as_ref());
+        url(to, request);
+    }
+    to.maybe_text(
+        names::USER_AGENT_ORIGINAL,
+        request.headers.get("user-agent"),
+    );
+    if let Some(client) = &request.client {
+        address(to, (names::CLIENT_ADDRESS, names::CLIENT_PORT), client);
+    }
+    to.maybe_text("redhanded.request_id", request.request_id.as_ref());
+    to.maybe_int("http.request.body.size", request.body_bytes);
+}
+
+/// A background job stands where a request would.
+pub(crate) fn is_job(request: &Request) -> bool {
+    request.method == "JOB"
+}
+
+fn method(to: &mut Attributes, method: &str) {
+    if names::KNOWN_METHODS.contains(&method) {
+        to.text(names::HTTP_REQUEST_METHOD, method);
+    } else if !method.is_empty() {
+        to.text(names::HTTP_REQUEST_METHOD, "_OTHER");
+        to.text(names::HTTP_REQUEST_METHOD_ORIGINAL, method);
+    }
+}
+
+fn url(to: &mut Attributes, request: &Request) {
+    let absolute = request
+        .url
+        .parse::<http::Uri>()
+        .ok()
+        .filter(|uri| uri.host().is_some());
+    if let Some(uri) = absolute {
+        to.maybe_text(names::URL_SCHEME, uri.scheme_str());
+        to.maybe_text(
+            names::SERVER_ADDRESS,
+            uri.host().map(|host| host.trim_matches(['[', ']'])),
+        );
+        to.maybe_int(names::SERVER_PORT, uri.port_u16());
+    }
+    if !request.url.is_empty() {
+        to.text(names::URL_FULL, &request.url);
+    }
+    if !request.path.is_empty() {
+        to.text(names::URL_PATH, &request.path);
+    }
+    to.maybe_text(names::URL_QUERY, request.query.as_ref());
+}
+
+/// `10.1.2.3:4567` and `[::1]:80` are an address and a port; anything else is left as it is.
+fn address(to: &mut Attributes, (address, port): (&str, &str), text: &str) {
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        to.text(address, socket.ip().to_string());
+        to.int(port, socket.port().into());
+    } else if let Ok(ip) = text.parse::<IpAddr>() {
+        to.text(address, ip.to_string());
+    } else {
+        to.text(address, text);
+    }
+}
+
+fn client_chosen(to: &mut Attributes, request: &Request) {
+    let mut all = |prefix: &str, map: &BTreeMap<String, String>| {
+        for (key, value) in map {
+            to.text(&format!("redhanded.{prefix}.{key}"), value);
+        }
+    };
+    all("label", &request.labels);
+    all("param.job", &request.params.job);
+    all("param.path", &request.params.path);
+    all("param.query", &request.params.query);
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::RequestBody => "request_body",
+        Phase::Handler => "handler",
+        Phase::ResponseBody => "response_body",
+        Phase::Job => "job",
+        _ => "unknown",
+    }
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::None => "none",
+        Action::Cancelled => "cancelled",
+        Action::Refused => "refused",
+        Action::Drained => "drained",
+        Action::Exited => "exited",
+        _ => "unknown",
+    }
+}
+
+fn wait_kind(kind: WaitKind) -> &'static str {
+    match kind {
+        WaitKind::Lock => "lock",
+        WaitKind::Channel => "channel",
+        WaitKind::Semaphore => "semaphore",
+        WaitKind::Timer => "timer",
+        WaitKind::Task => "task",
+        WaitKind::BlockingPool => "blocking_pool",
+        WaitKind::Socket => "socket",
+        WaitKind::File => "file",
+        WaitKind::Child => "child",
+        WaitKind::Client => "client",
+        _ => "other",
+    }
+}

@@ -1,0 +1,208 @@
+//! The sink that the engine is given.
+
+use crate::config::Config;
+use crate::endpoint::{self, Endpoint};
+use crate::error::Error;
+use crate::exporter::Exporter;
+use crate::queue::{Bounds, Queue};
+use crate::resource::resource;
+use crate::seen::Seen;
+use crate::transport::Transport;
+use crate::{config, mapping, server_span};
+use redhanded_core::sink::Sink;
+use redhanded_report::{Event, Report, Service};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Exports reports as OpenTelemetry spans, on a thread and runtime of its own.
+///
+/// Dropping it ends the thread at once; what still waits is lost. Call [`Otlp::shutdown`] first
+/// to let it arrive.
+pub struct Otlp {
+    queue: Arc<Queue>,
+    seen: Box<Mutex<Seen>>,
+    url: String,
+}
+
+/// What the environment asks for, and what was wrong with it.
+#[derive(Debug)]
+#[must_use = "the exporter ends when it is dropped, and the warnings are for somebody to read"]
+#[non_exhaustive]
+pub struct Configured {
+    /// The exporter, or why there is none.
+    pub export: Export,
+    /// One sentence per value that was ignored: the variable, the value, and what is accepted.
+    pub warnings: Vec<String>,
+}
+
+/// An exporter, or why there is none.
+#[derive(Debug)]
+pub enum Export {
+    /// Nothing is exported and nothing is retried.
+    Off {
+        /// The reason in plain words.
+        why: String,
+    },
+    /// Reports are exported.
+    On(Otlp),
+}
+
+impl Otlp {
+    /// An exporter as OpenTelemetry's environment variables ask for it; `env` reads one of them.
+    ///
+    /// Honoured are `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`,
+    /// `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_CERTIFICATE` and their `_TRACES_` forms,
+    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`; the last two win over `service`. An
+    /// empty value is an unset one. A bad value is warned about and ignored. With no endpoint set
+    /// there is no exporter.
+    ///
+    /// An endpoint from code is given as the value of a variable that is not set:
+    ///
+    /// ```
+    /// use redhanded_otlp::Otlp;
+    /// # use redhanded_report::Service;
+    /// let configured = Otlp::from_env(&Service::default(), |name| match name {
+    ///     "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://localhost:4318".to_owned()),
+    ///     _ => None,
+    /// });
+    /// assert!(configured.warnings.is_empty());
+    /// ```
+    pub fn from_env(service: &Service, env: impl Fn(&str) -> Option<String>) -> Configured {
+        let mut warnings = Vec::new();
+        let export = match config::read(&env, &mut warnings) {
+            Ok(config) => match Self::start(config, service) {
+                Ok(otlp) => Export::On(otlp),
+                Err(error) => {
+                    warnings.push(error.to_string());
+                    Export::Off {
+                        why: error.to_string(),
+                    }
+                }
+            },
+            Err(why) => Export::Off { why },
+        };
+        Configured { export, warnings }
+    }
+
+    /// An exporter to the collector at `endpoint`, such as `http://localhost:4318`; the path
+    /// `/v1/traces` is appended unless it is there already. The environment is not read.
+    ///
+    /// # Errors
+    ///
+    /// When the endpoint is not a URL that this build can send to, and when the thread cannot be
+    /// started.
+    ///
+    /// ```
+    /// use redhanded_otlp::Otlp;
+    /// # use redhanded_report::Service;
+    /// # use std::time::Duration;
+    /// let otlp = Otlp::to("http://localhost:4318", &Service::default())?;
+    /// assert!(otlp.shutdown(Duration::from_secs(1)), "nothing was accepted, so nothing is missing");
+    /// assert!(Otlp::to("localhost:4318", &Service::default()).is_err_and(|e| e.is_endpoint()));
+    /// # Ok::<(), redhanded_otlp::Error>(())
+    /// ```
+    pub fn to(endpoint: &str, service: &Service) -> Result<Self, Error> {
+        let complete = endpoint.trim_end_matches('/').ends_with("/v1/traces");
+        let parsed = if complete {
+            Endpoint::exact(endpoint)
+        } else {
+            Endpoint::base(endpoint)
+        };
+        let parsed = parsed.map_err(|wrong| {
+            let shown = endpoint::printable(endpoint);
+            Error::endpoint(format!(
+                "OTLP endpoint {shown:?}: {wrong}; accepted is {}",
+                endpoint::ACCEPTED
+            ))
+        })?;
+        Self::start(Config::to(parsed), service)
+    }
+
+    /// The URL that spans are posted to, for the line a program prints at its start.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until everything accepted has gone out, at most for `deadline`, then ends the thread;
+    /// says whether everything has. What was left is counted as lost, as is what comes later.
+    pub fn shutdown(&self, deadline: Duration) -> bool {
+        let all = self.queue.flush(deadline);
+        self.end();
+        all
+    }
+
+    fn start(config: Config, service: &Service) -> Result<Self, Error> {
+        let url = config.endpoint.to_string();
+        let queue = Arc::new(Queue::new(Bounds::default()));
+        let transport = Transport::new(config.endpoint, config.headers, config.roots.as_deref());
+        let transport = transport.map_err(Error::start)?;
+        let resource = resource(service, config.attributes);
+        Exporter {
+            queue: Arc::clone(&queue),
+            transport,
+            resource,
+            patience: config.timeout,
+        }
+        .start()?;
+        Ok(Self {
+            queue,
+            seen: Box::new(Mutex::new(Seen::new())),
+            url,
+        })
+    }
+
+    fn end(&self) {
+        self.queue.stop();
+        // Not a join: in a forked child there is no thread to wait for.
+        self.queue.wait_ended(Duration::from_secs(1));
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Otlp {
+    fn accept(&self, report: &Arc<Report>, caught: Option<&Arc<Report>>) {
+        let caught = caught.map(Arc::as_ref);
+        let name = match report.event {
+            Event::Caught => "redhanded.caught",
+            Event::Updated if self.seen(|seen| seen.is_news(report, caught)) => "redhanded.updated",
+            Event::Died => "redhanded.died",
+            Event::Ended if self.seen(|seen| seen.ends(report, caught)) => {
+                self.queue.push(vec![server_span::ended(report, caught)]);
+                return;
+            }
+            _ => return,
+        };
+        // What did not get into the queue was not said: a later look may say it.
+        if self.queue.push(mapping::runaway(name, report)) {
+            self.seen(|seen| seen.note(report));
+        }
+    }
+
+    fn flush(&self, deadline: Duration) -> bool {
+        self.queue.flush(deadline)
+    }
+
+    /// Reports that did not arrive, and single spans that the collector rejected.
+    fn lost(&self) -> u64 {
+        self.queue.lost()
+    }
+}
+
+impl Drop for Otlp {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Without the headers: they are credentials.
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Otlp")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! The request's own span, when it ended after all.
+
+use crate::attributes::Attributes;
+use crate::ids::{self, Place};
+use crate::mapping::{self, error, identity, is_job};
+use crate::when::Interval;
+use crate::{names, text};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::Status;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use redhanded_report::{How, Outcome, Report, Request};
+
+/// The SERVER span of a request that was caught and has ended.
+pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> Span {
+    let place = Place::of(ended, caught);
+    let when = Interval::whole(ended, caught);
+    let request = ended
+        .request
+        .as_ref()
+        .or_else(|| caught.and_then(|caught| caught.request.as_ref()));
+    let (attributes, dropped_attributes_count) = attributes(ended, caught, request).finish();
+    let remote = place.parent.is_some();
+    Span {
+        trace_id: place.trace,
+        span_id: place.span.unwrap_or_else(ids::random),
+        parent_span_id: place.parent.unwrap_or_default(),
+        flags: if remote {
+            ids::REMOTE_PARENT
+        } else {
+            ids::LOCAL_PARENT
+        },
+        name: request.map_or_else(|| "HTTP".to_owned(), name),
+        kind: if request.is_some_and(is_job) {
+            SpanKind::Internal
+        } else {
+            SpanKind::Server
+        }
+        .into(),
+        start_time_unix_nano: when.start,
+        end_time_unix_nano: when.end,
+        attributes,
+        dropped_attributes_count,
+        status: ended.outcome.as_ref().and_then(status),
+        ..Span::default()
+    }
+}
+
+fn attributes(ended: &Report, caught: Option<&Report>, request: Option<&Request>) -> Attributes {
+    let mut to = Attributes::new();
+    identity(&mut to, caught.unwrap_or(ended));
+    if let Some(request) = request {
+        mapping::request(&mut to, request);
+    }
+    if let Some(outcome) = &ended.outcome {
+        to.text("redhanded.how", how(outcome.how));
+        to.maybe_int(names::HTTP_RESPONSE_STATUS_CODE, outcome.status);
+        to.maybe_text(names::ERROR_TYPE, error_type(outcome));
+    }
+    to
+}
+
+/// `GET /users/{id}`, or the method alone where no route matched; never the path, which a client
+/// chooses.
+fn name(request: &Request) -> String {
+    let known = is_job(request) || names::KNOWN_METHODS.contains(&request.method.as_str());
+    let method = if known {
+        request.method.as_str()
+    } else {
+        "HTTP"
+    };
+    match &request.route {
+        Some(route) => text::bounded(&format!("{method} {route}"), 512),
+        None => method.to_owned(),
+    }
+}
+
+fn status(outcome: &Outcome) -> Option<Status> {
+    let kind = error_type(outcome)?;
+    // Where the status code says it, the conventions want no description.
+    let said_by_code = outcome.how == How::Completed;
+    Some(error(if said_by_code { String::new() } else { kind }))
+}
+
+fn error_type(outcome: &Outcome) -> Option<String> {
+    if outcome.how != How::Completed {
+        return Some(how(outcome.how).to_owned());
+    }
+    outcome
+        .status
+        .filter(|status| *status >= 500)
+        .map(|status| status.to_string())
+}
+
+fn how(how: How) -> &'static str {
+    match how {
+        How::Completed => "completed",
+        How::Dropped => "dropped",
+        How::ClientGone => "client_gone",
+        How::Cancelled => "cancelled",
+        How::Panicked => "panicked",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,219 @@
+//! Collectors that are away, silent, busy or unwilling.
+
+use crate::collector::{Collector, Say, small};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+use redhanded_core::sink::Sink;
+use redhanded_otlp::{Export, Otlp};
+use redhanded_report::Service;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+const MOMENT: Duration = Duration::from_millis(300);
+
+fn with_timeout(url: &str, ms: u64) -> Otlp {
+    let configured = Otlp::from_env(&Service::default(), |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(url.to_owned()),
+        "OTEL_EXPORTER_OTLP_TIMEOUT" => Some(ms.to_string()),
+        _ => None,
+    });
+    assert_eq!(configured.warnings, Vec::<String>::new());
+    match configured.export {
+        Export::On(otlp) => otlp,
+        Export::Off { why } => panic!("{why}"),
+    }
+}
+
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[track_caller]
+fn lost_within(otlp: &Otlp, count: u64, time: Duration) {
+    let until = Instant::now() + time;
+    while otlp.lost() != count {
+        assert!(Instant::now() < until, "{} lost, not {count}", otlp.lost());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_absent_collector_costs_a_counted_loss_and_nothing_else() {
+    let otlp = with_timeout(&nobody(), 500);
+    let mut longest = Duration::ZERO;
+    for n in 0..10_000 {
+        let report = small(n);
+        let started = Instant::now();
+        otlp.accept(&report, None);
+        longest = longest.max(started.elapsed());
+    }
+    assert!(longest < MOMENT, "an accept() took {longest:?}");
+    assert!(!otlp.flush(Duration::ZERO));
+    lost_within(&otlp, 10_000, Duration::from_secs(10));
+    assert!(otlp.flush(Duration::MAX), "nothing is on the way any more");
+}
+
+#[test]
+fn a_black_hole_holds_nobody_up_and_the_queue_is_bounded() {
+    let collector = Collector::saying(vec![Say::Silence; 100]);
+    let otlp = with_timeout(&collector.url, 60_000);
+    for n in 0..5_000 {
+        otlp.accept(&small(n), None);
+    }
+    assert_eq!(
+        otlp.lost(),
+        5_000 - 2048,
+        "what is on its way counts as waiting"
+    );
+    let started = Instant::now();
+    assert!(!otlp.flush(MOMENT));
+    assert!(
+        (MOMENT..Duration::from_secs(2)).contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
+    let started = Instant::now();
+    assert!(!otlp.shutdown(MOMENT));
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    lost_within(&otlp, 5_000, MOMENT);
+    otlp.accept(&small(0), None);
+    assert_eq!(
+        otlp.lost(),
+        5_001,
+        "what comes after the end is lost, and counted"
+    );
+}
+
+#[test]
+fn a_silent_collector_is_given_up_after_the_timeout() {
+    let collector = Collector::saying(vec![Say::Silence]);
+    let otlp = with_timeout(&collector.url, 200);
+    otlp.accept(&small(1), None);
+    lost_within(&otlp, 1, Duration::from_secs(3));
+    otlp.accept(&small(2), None);
+    assert!(otlp.flush(Duration::from_secs(3)), "the next one arrives");
+    assert_eq!(otlp.lost(), 1);
+}
+
+#[test]
+fn a_busy_collector_is_asked_again_when_it_says() {
+    let busy = Say::Status(503, "Retry-After: 1\r\n", b"later".to_vec());
+    let collector = Collector::saying(vec![busy]);
+    let otlp = with_timeout(&collector.url, 10_000);
+    let started = Instant::now();
+    otlp.accept(&small(1), None);
+    assert!(otlp.flush(Duration::from_secs(5)));
+    assert!(
+        started.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!((collector.requests().len(), otlp.lost()), (2, 0));
+    let ids: Vec<_> = collector
+        .spans(2)
+        .into_iter()
+        .map(|span| span.span_id)
+        .collect();
+    assert_eq!(ids[0], ids[1], "the same span, taken the second time");
+    std::thread::sleep(MOMENT);
+    assert_eq!(collector.requests().len(), 2, "delivered once");
+}
+
+#[test]
+fn a_collector_that_wants_too_much_patience_is_given_up_at_once() {
+    let collector = Collector::saying(vec![Say::Status(429, "Retry-After: 3600\r\n", vec![])]);
+    let otlp = with_timeout(&collector.url, 10_000);
+    let started = Instant::now();
+    otlp.accept(&small(1), None);
+    assert!(!otlp.flush(Duration::from_secs(5)), "it did not arrive");
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!((collector.requests().len(), otlp.lost()), (1, 1));
+}
+
+#[test]
+fn a_refusal_is_not_retried() {
+    for status in [400, 401, 404, 413, 500, 302] {
+        let collector = Collector::saying(vec![Say::Status(status, "", b"no".to_vec())]);
+        let otlp = with_timeout(&collector.url, 2_000);
+        otlp.accept(&small(1), None);
+        assert!(!otlp.flush(Duration::from_secs(5)), "{status}");
+        std::thread::sleep(MOMENT);
+        assert_eq!(
+            (collector.requests().len(), otlp.lost()),
+            (1, 1),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn what_a_collector_rejects_of_a_batch_is_counted() {
+    let mut answer = ExportTraceServiceResponse::default();
+    let partial = ExportTracePartialSuccess {
+        rejected_spans: 2,
+        error_message: "too old".to_owned(),
+    };
+    answer.partial_success = Some(partial);
+    let collector = Collector::saying(vec![Say::Status(200, "", answer.encode_to_vec())]);
+    let otlp = with_timeout(&collector.url, 2_000);
+    for n in 0..5 {
+        otlp.accept(&small(n), None);
+    }
+    assert!(!otlp.flush(Duration::from_secs(5)));
+    assert_eq!(otlp.lost(), 2);
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_to_its_end() {
+    let collector = Collector::saying(vec![Say::Status(200, "", vec![0; 10 << 20])]);
+    let otlp = with_timeout(&collector.url, 5_000);
+    otlp.accept(&small(1), None);
+    assert!(
+        otlp.flush(Duration::from_secs(3)),
+        "it was taken all the same"
+    );
+}
+
+#[test]
+fn what_comes_together_goes_together() {
+    let collector = Collector::ok();
+    let otlp = with_timeout(&collector.url, 5_000);
+    for n in 0..1000 {
+        otlp.accept(&small(n), None);
+    }
+    assert!(otlp.flush(Duration::from_secs(5)));
+    assert_eq!(collector.spans(1000).len(), 1000);
+    assert!(
+        collector.requests().len() <= 4,
+        "{} requests",
+        collector.requests().len()
+    );
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_an_absent_collector() {
+    let otlp = with_timeout("http://no-such-host.invalid:4318", 300);
+    otlp.accept(&small(1), None);
+    lost_within(&otlp, 1, Duration::from_secs(10));
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_collector_without_tls_is_never_spoken_to_in_the_clear() {
+    let collector = Collector::ok();
+    let otlp = with_timeout(&collector.url.replace("http:", "https:"), 500);
+    otlp.accept(&small(1), None);
+    lost_within(&otlp, 1, Duration::from_secs(5));
+    assert_eq!(collector.requests().len(), 0);
+}

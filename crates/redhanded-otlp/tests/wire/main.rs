@@ -1,0 +1,10 @@
+//! What goes over the wire, to real HTTP servers.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod collector;
+mod delivery;
+mod environment;
+mod spans;

@@ -1,0 +1,94 @@
+//! The response body: the request lives until this has ended or was dropped.
+
+use bytes::Buf;
+use http::{Response, header};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use redhanded_core::{BodyStage, Ticket};
+use redhanded_report::How;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// A response body whose request is watched until it has ended or was dropped.
+    #[derive(Debug)]
+    pub struct WatchedBody<B> {
+        #[pin]
+        inner: B,
+        ticket: Option<Ticket>,
+        stage: BodyStage,
+        // Bytes still to come where the exact length is known; hyper need not poll to the end then
+        left: Option<u64>,
+    }
+}
+
+impl<B: Body> WatchedBody<B> {
+    /// Wraps the body of `response`, which belongs to `ticket`.
+    #[inline]
+    pub(crate) fn of(response: Response<B>, mut ticket: Option<Ticket>) -> Response<Self> {
+        let left = response.body().size_hint().exact();
+        let stage = match left {
+            Some(_) => BodyStage::Sized,
+            None => stage_of(&response),
+        };
+        if let Some(ticket) = &mut ticket {
+            ticket.responded(response.status().as_u16(), stage);
+            if left == Some(0) || response.body().is_end_stream() {
+                ticket.ends(How::Completed);
+            }
+        }
+        response.map(|inner| Self { inner, ticket, stage, left })
+    }
+}
+
+/// Streams that may rest for hours are told by what the response says of itself.
+#[cold]
+fn stage_of<B>(response: &Response<B>) -> BodyStage {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|v| v.as_bytes()).unwrap_or_default();
+    let rests = ["text/event-stream", "application/grpc", "multipart/x-mixed-replace"];
+    let upgraded = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded || rests.iter().any(|r| kind.get(..r.len()).is_some_and(|k| k.eq_ignore_ascii_case(r.as_bytes()))) {
+        BodyStage::LongLived
+    } else {
+        BodyStage::Streaming
+    }
+}
+
+impl<B: Body> Body for WatchedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    #[inline]
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let Some(ticket) = this.ticket.as_mut() else { return this.inner.poll_frame(cx) };
+        ticket.asked(*this.stage);
+        let frame = ready!(ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx)));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, |d| d.remaining() as u64);
+                *this.left = this.left.map(|left| left.saturating_sub(bytes));
+                ticket.frame(*this.stage);
+                if *this.left == Some(0) || this.inner.is_end_stream() {
+                    ticket.ends(How::Completed);
+                }
+            }
+            None => {
+                ticket.ends(How::Completed);
+                *this.ticket = None;
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    #[inline]
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    #[inline]
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,57 @@
+//! The response future: each poll marked, the ticket handed on to the body.
+
+use crate::body::WatchedBody;
+use http::Response;
+use http_body::Body;
+use pin_project_lite::pin_project;
+use redhanded_core::Ticket;
+use redhanded_report::How;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// The response of a watched request, on its way.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        // Before the ticket: what the handler's future does when it is dropped belongs to the request
+        #[pin]
+        inner: F,
+        ticket: Option<Ticket>,
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(crate) fn new(inner: F, ticket: Ticket) -> Self {
+        Self { inner, ticket: Some(ticket) }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<WatchedBody<B>>, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.ticket {
+            Some(ticket) => ticket.poll(cx, |cx| this.inner.poll(cx)),
+            None => this.inner.poll(cx),
+        };
+        let response = ready!(polled);
+        let ticket = this.ticket.take();
+        Poll::Ready(match response {
+            Ok(response) => Ok(WatchedBody::of(response, ticket)),
+            Err(error) => {
+                // The service answered, if only with an error: nothing of this request is left.
+                if let Some(mut ticket) = ticket {
+                    ticket.ends(How::Completed);
+                }
+                Err(error)
+            }
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! The matched route and the client's address, where axum knows them.
+
+use http::Request;
+use std::net::SocketAddr;
+
+/// The route template that matched, such as `/users/{id}`.
+#[cfg(feature = "axum")]
+#[inline]
+pub(crate) fn matched<B>(request: &Request<B>) -> Option<&str> {
+    request.extensions().get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+}
+
+/// The address of the client, from `into_make_service_with_connect_info`.
+#[cfg(feature = "axum")]
+#[inline]
+pub(crate) fn client<B>(request: &Request<B>) -> Option<SocketAddr> {
+    request.extensions().get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
+}
+
+/// Nobody matched a route.
+#[cfg(not(feature = "axum"))]
+#[inline]
+pub(crate) fn matched<B>(_: &Request<B>) -> Option<&str> {
+    None
+}
+
+/// Nobody knows the client.
+#[cfg(not(feature = "axum"))]
+#[inline]
+pub(crate) fn client<B>(_: &Request<B>) -> Option<SocketAddr> {
+    None
+}

@@ -1,0 +1,98 @@
+//! The handle of an install.
+
+use crate::builder::Builder;
+use crate::export;
+use redhanded_core::sink::Sink;
+use redhanded_core::{Config, Diagnostics, Error, Installed, Stats};
+use redhanded_tower::WatchLayer;
+use std::time::Duration;
+
+/// An install: everything of ours in this process goes through it.
+///
+/// Cheap to clone; dropping it does nothing.
+#[derive(Clone, Debug)]
+pub struct Redhanded {
+    installed: Installed,
+    layer: WatchLayer,
+}
+
+impl Redhanded {
+    /// Settings for the service `name`; the environment's `OTEL_SERVICE_NAME` is stronger.
+    pub fn builder(name: impl Into<String>) -> Builder {
+        Builder::new(name)
+    }
+
+    /// The tower layer that watches every request of an axum router or any HTTP service.
+    pub fn layer(&self) -> WatchLayer {
+        self.layer
+    }
+
+    /// Where reports go: a path, or `stderr`.
+    pub fn slow_log(&self) -> &str {
+        self.installed.log()
+    }
+
+    /// What was seen and lost so far.
+    pub fn stats(&self) -> Stats {
+        self.installed.engine().stats()
+    }
+
+    /// Number of requests in flight. Looks at every slot: for people and tests, not for a hot path.
+    pub fn in_flight(&self) -> usize {
+        self.installed.engine().in_flight()
+    }
+
+    /// Waits until everything found so far is on disk and exported, at most for `deadline`.
+    ///
+    /// `false` means that something was still on its way. Needs no particular runtime.
+    pub async fn flush(&self, deadline: Duration) -> bool {
+        let installed = self.installed.clone();
+        off_thread(move || installed.flush(deadline)).await
+    }
+
+    /// Ends the watching: what was found is filed and exported, requests from now on run unwatched.
+    ///
+    /// `false` means that after `deadline` something was still on its way.
+    pub async fn shutdown(&self, deadline: Duration) -> bool {
+        let installed = self.installed.clone();
+        off_thread(move || installed.shutdown(deadline)).await
+    }
+}
+
+/// Runs something that blocks on a thread of its own, whatever the runtime.
+async fn off_thread(work: impl FnOnce() -> bool + Send + 'static) -> bool {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    let spawned = std::thread::Builder::new().name("redhanded-flush".to_owned()).spawn(move || done.send(work()));
+    spawned.is_ok() && wait.await.unwrap_or(false)
+}
+
+pub(crate) fn install(mut config: Config, otlp: Option<&str>, mut sinks: Vec<Box<dyn Sink>>) -> Result<Redhanded, Error> {
+    let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
+    let mut warnings = config.resolve(env)?;
+    complete(&mut config);
+    let export = export::configure(&config.service, otlp, env)?;
+    warnings.extend(export.warnings);
+    sinks.extend(export.sink);
+    let (diagnostics, announced) = (config.diagnostics, (config.service.name.clone(), config.slow_after));
+    let (installed, more) = redhanded_core::install(config, sinks)?;
+    warnings.extend(more);
+    if diagnostics >= Diagnostics::Warn {
+        warnings.iter().for_each(|w| eprintln!("redhanded: {w}"));
+    }
+    if diagnostics >= Diagnostics::Info {
+        let (name, after) = announced;
+        let abilities = installed.abilities();
+        eprintln!("redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {abilities}", installed.log(), export.note);
+    }
+    let layer = WatchLayer::new(installed.engine());
+    Ok(Redhanded { installed, layer })
+}
+
+/// What the process knows of itself, where nobody said.
+fn complete(config: &mut Config) {
+    config.service.pid = Some(std::process::id());
+    if config.service.host.is_none() {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        config.service.host = host.map(|h| h.trim().to_owned()).filter(|h| !h.is_empty());
+    }
+}
