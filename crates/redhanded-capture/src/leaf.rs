@@ -32,15 +32,24 @@ use redhanded_report::{Frame, WaitKind, WaitingFor};
 /// assert_eq!(frames.len(), 3);
 /// ```
 pub fn trim_await(mut frames: Vec<Frame>) -> (Vec<Frame>, Option<String>) {
-    if let Some(ours) = frames.iter().rposition(|frame| is_capture(frame, &["capture_poll"])) {
+    if let Some(ours) = frames
+        .iter()
+        .rposition(|frame| is_capture(frame, &["capture_poll"]))
+    {
         frames.truncate(ours);
     }
     while frames.last().is_some_and(is_ours) {
         frames.pop();
     }
-    let recording = frames.iter().rposition(|frame| is_capture(frame, &RECORDING)).map_or(0, |at| at + 1);
+    let recording = frames
+        .iter()
+        .rposition(|frame| is_capture(frame, &RECORDING))
+        .map_or(0, |at| at + 1);
     frames.drain(..recording);
-    let waker = frames.iter().take_while(|frame| name(frame).contains("task::wake::Waker")).count();
+    let waker = frames
+        .iter()
+        .take_while(|frame| name(frame).contains("task::wake::Waker"))
+        .count();
     frames.drain(..waker);
     let label = label(&frames);
     (frames, label)
@@ -51,7 +60,11 @@ fn name(frame: &Frame) -> &str {
 }
 
 fn origin(frame: &Frame) -> Origin {
-    if frame.user { Origin::User } else { names::origin(name(frame), frame.file.as_deref()) }
+    if frame.user {
+        Origin::User
+    } else {
+        names::origin(name(frame), frame.file.as_deref())
+    }
 }
 
 fn is_ours(frame: &Frame) -> bool {
@@ -59,23 +72,73 @@ fn is_ours(frame: &Frame) -> bool {
 }
 
 fn is_capture(frame: &Frame, functions: &[&str]) -> bool {
-    let Some(function) = name(frame).strip_prefix("redhanded_capture::waiting::") else { return false };
+    let Some(function) = name(frame).strip_prefix("redhanded_capture::waiting::") else {
+        return false;
+    };
     let function = function.split(['<', ':']).next().unwrap_or_default();
     functions.contains(&function)
 }
 
 /// The frames above the user's own: those of the thing that is waited for.
 fn above_user(frames: &[Frame]) -> &[Frame] {
-    let first = frames.iter().position(|frame| frame.user).unwrap_or(frames.len());
+    let first = frames
+        .iter()
+        .position(|frame| frame.user)
+        .unwrap_or(frames.len());
     &frames[..first]
 }
 
 fn label(frames: &[Frame]) -> Option<String> {
     let above = above_user(frames);
-    let dependency = above.iter().rev().find(|frame| origin(frame) == Origin::Dependency);
-    let leaf = dependency.or(above.last()).or(frames.first()).filter(|frame| frame.function.is_some())?;
+    let dependencies = || {
+        above
+            .iter()
+            .rev()
+            .filter(|frame| origin(frame) == Origin::Dependency)
+    };
+    let is_timer = above.iter().any(|frame| is_timer(&words(name(frame))));
+    let dependency = dependencies().find(|frame| !is_wrapper(name(frame), is_timer));
+    let leaf = dependency
+        .or(dependencies().next())
+        .or(above.last())
+        .or(frames.first())
+        .filter(|frame| frame.function.is_some())?;
     let label = names::short(name(leaf));
-    Some(label.strip_suffix("::poll").map(str::to_owned).unwrap_or(label))
+    Some(
+        label
+            .strip_suffix("::poll")
+            .map(str::to_owned)
+            .unwrap_or(label),
+    )
+}
+
+/// Futures around futures: what is inside them is what is waited for. A timeout is one too, unless its own timer is the leaf.
+fn is_wrapper(name: &str, is_timer: bool) -> bool {
+    const WRAPPERS: [&str; 11] = [
+        "MaybeDone",
+        "TryMaybeDone",
+        "Fuse",
+        "Map",
+        "Either",
+        "Join",
+        "TryJoin",
+        "Select",
+        "CatchUnwind",
+        "Instrumented",
+        "WithDispatch",
+    ];
+    let short = names::short(name);
+    let of_type = short
+        .split("::")
+        .find(|segment| segment.starts_with(char::is_uppercase));
+    of_type
+        .is_some_and(|of_type| WRAPPERS.contains(&of_type) || (of_type == "Timeout" && !is_timer))
+}
+
+fn is_timer(name: &[String]) -> bool {
+    ["sleep", "timerentry", "delay"]
+        .iter()
+        .any(|word| has(name, word))
 }
 
 /// Says what kind of thing an await stack waits for, by what its frames do and not by one version's names.
@@ -84,15 +147,23 @@ fn label(frames: &[Frame]) -> Option<String> {
 /// A `JoinHandle` of the blocking pool cannot be told from that of a task.
 pub fn classify_leaf(label: &str, frames: &[Frame]) -> Option<WaitingFor> {
     let above = above_user(frames);
-    let names: Vec<Vec<String>> = above.iter().map(|frame| words(name(frame))).chain([words(label)]).collect();
+    let names: Vec<Vec<String>> = above
+        .iter()
+        .map(|frame| words(name(frame)))
+        .chain([words(label)])
+        .collect();
     let kind = by_owner(&names).or_else(|| by_mechanism(&names))?;
     Some(WaitingFor::new(kind, label))
 }
 
 /// The words of a path, in lower case and without underscores: `tokio::sync::RwLock` gives `tokio`, `sync`, `rwlock`.
 fn words(name: &str) -> Vec<String> {
-    let parts = name.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|part| !part.is_empty());
-    parts.map(|part| part.replace('_', "").to_lowercase()).collect()
+    let parts = name
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .filter(|part| !part.is_empty());
+    parts
+        .map(|part| part.replace('_', "").to_lowercase())
+        .collect()
 }
 
 fn has(name: &[String], word: &str) -> bool {
@@ -119,11 +190,12 @@ fn by_owner(names: &[Vec<String>]) -> Option<WaitKind> {
 fn by_mechanism(names: &[Vec<String>]) -> Option<WaitKind> {
     let mut block = None;
     for name in names {
-        match mechanism(name) {
+        match (building_block(name), mechanism(name)) {
+            (Some(part), _) => block = block.or(Some(part)),
             // A timeout around something is not what is waited for.
-            Some(WaitKind::Timer) if block.is_some() => {}
-            Some(kind) => return Some(kind),
-            None => block = block.or_else(|| building_block(name)),
+            (None, Some(WaitKind::Timer)) if block.is_some() => {}
+            (None, Some(kind)) => return Some(kind),
+            (None, None) => {}
         }
     }
     block
@@ -131,13 +203,53 @@ fn by_mechanism(names: &[Vec<String>]) -> Option<WaitKind> {
 
 fn mechanism(name: &[String]) -> Option<WaitKind> {
     const MECHANISMS: [(WaitKind, &[&str]); 5] = [
-        (WaitKind::Lock, &["mutex", "rwlock", "rawmutex", "rawrwlock", "oncecell"]),
+        (
+            WaitKind::Lock,
+            &["mutex", "rwlock", "rawmutex", "rawrwlock", "oncecell"],
+        ),
         (WaitKind::Semaphore, &["semaphore", "deadpool", "bb8"]),
-        (WaitKind::Channel, &["mpsc", "oneshot", "watch", "broadcast", "flume", "asyncchannel", "notify", "barrier", "futureschannel"]),
-        (WaitKind::Timer, &["sleep", "interval", "timeout", "timer", "delayqueue", "asyncio"]),
-        (WaitKind::Socket, &["tcpstream", "tcplistener", "tcpsocket", "unixstream", "unixlistener", "udpsocket", "unixdatagram"]),
+        (
+            WaitKind::Channel,
+            &[
+                "mpsc",
+                "oneshot",
+                "watch",
+                "broadcast",
+                "flume",
+                "asyncchannel",
+                "notify",
+                "barrier",
+                "futureschannel",
+            ],
+        ),
+        (
+            WaitKind::Timer,
+            &[
+                "sleep",
+                "interval",
+                "timeout",
+                "timer",
+                "delayqueue",
+                "asyncio",
+            ],
+        ),
+        (
+            WaitKind::Socket,
+            &[
+                "tcpstream",
+                "tcplistener",
+                "tcpsocket",
+                "unixstream",
+                "unixlistener",
+                "udpsocket",
+                "unixdatagram",
+            ],
+        ),
     ];
-    MECHANISMS.iter().find(|(_, words)| words.iter().any(|word| has(name, word))).map(|(kind, _)| *kind)
+    MECHANISMS
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| has(name, word)))
+        .map(|(kind, _)| *kind)
 }
 
 fn building_block(name: &[String]) -> Option<WaitKind> {
@@ -145,9 +257,15 @@ fn building_block(name: &[String]) -> Option<WaitKind> {
         (WaitKind::Semaphore, &["batchsemaphore"]),
         (WaitKind::Channel, &["eventlistener"]),
         (WaitKind::Task, &["joinhandle", "joinset"]),
-        (WaitKind::Socket, &["registration", "scheduledio", "pollevented", "asyncfd"]),
+        (
+            WaitKind::Socket,
+            &["registration", "scheduledio", "pollevented", "asyncfd"],
+        ),
     ];
-    BLOCKS.iter().find(|(_, words)| words.iter().any(|word| has(name, word))).map(|(kind, _)| *kind)
+    BLOCKS
+        .iter()
+        .find(|(_, words)| words.iter().any(|word| has(name, word)))
+        .map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -169,35 +287,104 @@ mod tests {
         classify_leaf(&label.expect("labelled"), &frames).map(|waiting| waiting.kind)
     }
 
-    const ACQUIRE: &str = "<tokio::sync::batch_semaphore::Acquire as core::future::future::Future>::poll";
+    const ACQUIRE: &str =
+        "<tokio::sync::batch_semaphore::Acquire as core::future::future::Future>::poll";
 
     #[test]
     fn the_same_building_block_is_three_things() {
-        assert_eq!(kind(&[ACQUIRE, "<tokio::sync::mutex::Mutex<T>>::lock", "app::f"]), Some(WaitKind::Lock));
-        assert_eq!(kind(&[ACQUIRE, "<tokio::sync::semaphore::Semaphore>::acquire", "app::f"]), Some(WaitKind::Semaphore));
-        assert_eq!(kind(&[ACQUIRE, "tokio::sync::mpsc::bounded::Sender<T>::send", "app::f"]), Some(WaitKind::Channel));
-        assert_eq!(kind(&[ACQUIRE, "pool::get", "app::f"]), Some(WaitKind::Semaphore));
+        const PERMITS: &str = "tokio::sync::batch_semaphore::Semaphore::poll_acquire";
+        assert_eq!(
+            kind(&[
+                PERMITS,
+                ACQUIRE,
+                "<tokio::sync::mutex::Mutex<T>>::lock",
+                "app::f"
+            ]),
+            Some(WaitKind::Lock)
+        );
+        assert_eq!(
+            kind(&[
+                ACQUIRE,
+                "<tokio::sync::semaphore::Semaphore>::acquire",
+                "app::f"
+            ]),
+            Some(WaitKind::Semaphore)
+        );
+        assert_eq!(
+            kind(&[
+                ACQUIRE,
+                "tokio::sync::mpsc::bounded::Sender<T>::send",
+                "app::f"
+            ]),
+            Some(WaitKind::Channel)
+        );
+        assert_eq!(
+            kind(&[ACQUIRE, "pool::get", "app::f"]),
+            Some(WaitKind::Semaphore)
+        );
     }
 
     #[test]
     fn a_timeout_is_seen_through_unless_it_is_its_own_timer() {
         let timeout = "<tokio::time::timeout::Timeout<T> as core::future::future::Future>::poll";
-        let join = "<tokio::runtime::task::join::JoinHandle<T> as core::future::future::Future>::poll";
+        let join =
+            "<tokio::runtime::task::join::JoinHandle<T> as core::future::future::Future>::poll";
         assert_eq!(kind(&[join, timeout, "app::f"]), Some(WaitKind::Task));
-        assert_eq!(kind(&["tokio::time::sleep::Sleep::poll", timeout, "app::f"]), Some(WaitKind::Timer));
-        assert_eq!(kind(&["tokio::runtime::io::registration::Registration::poll_ready", timeout, "app::f"]), Some(WaitKind::Socket));
+        assert_eq!(
+            kind(&["tokio::time::sleep::Sleep::poll", timeout, "app::f"]),
+            Some(WaitKind::Timer)
+        );
+        assert_eq!(
+            kind(&[
+                "tokio::runtime::io::registration::Registration::poll_ready",
+                timeout,
+                "app::f"
+            ]),
+            Some(WaitKind::Socket)
+        );
+    }
+
+    #[test]
+    fn wrappers_lend_their_name_to_nobody() {
+        let label = |names: &[&str]| trim_await(frames(names)).1.expect("labelled");
+        let lock = "<tokio::sync::mutex::Mutex<T>>::lock";
+        let timeout = "<tokio::time::timeout::Timeout<T> as core::future::future::Future>::poll";
+        let sleep = "<tokio::time::sleep::Sleep as core::future::future::Future>::poll";
+        let done =
+            "<tokio::future::maybe_done::MaybeDone<Fut> as core::future::future::Future>::poll";
+        assert_eq!(
+            label(&[ACQUIRE, lock, timeout, done, "app::f"]),
+            "tokio::sync::Mutex::lock"
+        );
+        assert_eq!(label(&[sleep, timeout, "app::f"]), "tokio::time::Timeout");
+        assert_eq!(label(&[sleep, done, "app::f"]), "tokio::time::Sleep");
     }
 
     #[test]
     fn owners_win_over_their_parts() {
-        let join = "<tokio::runtime::task::join::JoinHandle<T> as core::future::future::Future>::poll";
-        assert_eq!(kind(&[join, "tokio::fs::open_options::OpenOptions::open", "app::f"]), Some(WaitKind::File));
-        let io = "tokio::runtime::io::registration::Registration::poll_ready";
-        assert_eq!(kind(&[io, "tokio::process::Child::wait", "app::f"]), Some(WaitKind::Child));
-        let body = "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame";
-        assert_eq!(kind(&["futures_channel::mpsc::Receiver::poll_next", body, "app::f"]), Some(WaitKind::Client));
+        let join =
+            "<tokio::runtime::task::join::JoinHandle<T> as core::future::future::Future>::poll";
         assert_eq!(
-            kind(&["futures_channel::mpsc::Receiver::poll_next", body, "reqwest::async_impl::body::Body::poll", "app::f"]),
+            kind(&[join, "tokio::fs::open_options::OpenOptions::open", "app::f"]),
+            Some(WaitKind::File)
+        );
+        let io = "tokio::runtime::io::registration::Registration::poll_ready";
+        assert_eq!(
+            kind(&[io, "tokio::process::Child::wait", "app::f"]),
+            Some(WaitKind::Child)
+        );
+        let body = "<hyper::body::incoming::Incoming as http_body::Body>::poll_frame";
+        assert_eq!(
+            kind(&["futures_channel::mpsc::Receiver::poll_next", body, "app::f"]),
+            Some(WaitKind::Client)
+        );
+        assert_eq!(
+            kind(&[
+                "futures_channel::mpsc::Receiver::poll_next",
+                body,
+                "reqwest::async_impl::body::Body::poll",
+                "app::f"
+            ]),
             Some(WaitKind::Channel),
             "the body of somebody else's answer"
         );

@@ -5,6 +5,8 @@
 pub(crate) enum Origin {
     User,
     Dependency,
+    /// Some crate's, but written by a dependency's macro, as the closure inside `select!`.
+    Expanded,
     /// Rust's own library.
     Std,
     /// This project.
@@ -14,20 +16,88 @@ pub(crate) enum Origin {
 }
 
 /// Our crates, as they are named in symbols.
-const OURS: [&str; 6] =
-    ["redhanded", "redhanded_core", "redhanded_capture", "redhanded_tower", "redhanded_otlp", "redhanded_report"];
+const OURS: [&str; 6] = [
+    "redhanded",
+    "redhanded_core",
+    "redhanded_capture",
+    "redhanded_tower",
+    "redhanded_otlp",
+    "redhanded_report",
+];
 
-const STD: [&str; 8] =
-    ["std", "core", "alloc", "proc_macro", "test", "panic_unwind", "std_detect", "compiler_builtins"];
+const STD: [&str; 8] = [
+    "std",
+    "core",
+    "alloc",
+    "proc_macro",
+    "test",
+    "panic_unwind",
+    "std_detect",
+    "compiler_builtins",
+];
 
 /// Crates that a server is usually built on, for symbols that have no file. A name that is in neither list is the user's.
 const DEPENDENCIES: [&str; 60] = [
-    "actix_web", "ahash", "anyhow", "async_channel", "async_io", "async_lock", "async_trait", "axum", "axum_core", "backtrace",
-    "bb8", "bytes", "chrono", "crossbeam_channel", "crossbeam_utils", "dashmap", "deadpool", "diesel", "event_listener", "fancy_regex",
-    "flume", "futures", "futures_channel", "futures_core", "futures_executor", "futures_util", "h2", "hashbrown", "http", "http_body",
-    "http_body_util", "hyper", "hyper_util", "indexmap", "mio", "moka", "once_cell", "parking_lot", "parking_lot_core", "prost",
-    "rayon", "rayon_core", "redis", "regex", "regex_automata", "reqwest", "ring", "rustls", "sea_orm", "serde",
-    "serde_json", "sqlx", "sqlx_core", "tokio", "tokio_stream", "tokio_util", "tonic", "tower", "tower_http", "tracing",
+    "actix_web",
+    "ahash",
+    "anyhow",
+    "async_channel",
+    "async_io",
+    "async_lock",
+    "async_trait",
+    "axum",
+    "axum_core",
+    "backtrace",
+    "bb8",
+    "bytes",
+    "chrono",
+    "crossbeam_channel",
+    "crossbeam_utils",
+    "dashmap",
+    "deadpool",
+    "diesel",
+    "event_listener",
+    "fancy_regex",
+    "flume",
+    "futures",
+    "futures_channel",
+    "futures_core",
+    "futures_executor",
+    "futures_util",
+    "h2",
+    "hashbrown",
+    "http",
+    "http_body",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
+    "indexmap",
+    "mio",
+    "moka",
+    "once_cell",
+    "parking_lot",
+    "parking_lot_core",
+    "prost",
+    "rayon",
+    "rayon_core",
+    "redis",
+    "regex",
+    "regex_automata",
+    "reqwest",
+    "ring",
+    "rustls",
+    "sea_orm",
+    "serde",
+    "serde_json",
+    "sqlx",
+    "sqlx_core",
+    "tokio",
+    "tokio_stream",
+    "tokio_util",
+    "tonic",
+    "tower",
+    "tower_http",
+    "tracing",
 ];
 
 /// Whose code a function is: by its source file, and by its crate where there is none.
@@ -37,7 +107,7 @@ pub(crate) fn origin(name: &str, file: Option<&str>) -> Origin {
         return Origin::Ours;
     }
     match (file.map(|file| file.replace('\\', "/")), krate) {
-        (Some(file), _) => origin_of_file(&file, krate.is_some()),
+        (Some(file), _) => origin_of_file(&file, name, krate.is_some()),
         (None, Some(krate)) if STD.contains(&krate) => Origin::Std,
         (None, Some(krate)) if DEPENDENCIES.contains(&krate) => Origin::Dependency,
         (None, Some(_)) => Origin::User,
@@ -45,27 +115,55 @@ pub(crate) fn origin(name: &str, file: Option<&str>) -> Origin {
     }
 }
 
-fn origin_of_file(file: &str, has_crate: bool) -> Origin {
+fn origin_of_file(file: &str, name: &str, has_crate: bool) -> Origin {
     let is_std = file.starts_with("/rustc/")
         || file.starts_with("/rust/deps/")
-        || ["/library/std/", "/library/core/", "/library/alloc/"].iter().any(|part| file.contains(part));
+        || ["/library/std/", "/library/core/", "/library/alloc/"]
+            .iter()
+            .any(|part| file.contains(part));
     if is_std {
         return Origin::Std;
     }
     if !file.ends_with(".rs") {
         return Origin::Foreign;
     }
-    if ["/registry/src/", "/git/checkouts/", "/vendor/"].iter().any(|part| file.contains(part)) {
-        return Origin::Dependency;
+    if ["/registry/src/", "/git/checkouts/", "/vendor/"]
+        .iter()
+        .any(|part| file.contains(part))
+    {
+        let is_expanded = has_crate
+            && registry_crate(file).is_some_and(|owner| !name.contains(&format!("{owner}::")));
+        return if is_expanded {
+            Origin::Expanded
+        } else {
+            Origin::Dependency
+        };
     }
     // An inlined async block may have no path in its name; then the folder tells our own.
-    if !has_crate && is_in_our_sources(file) { Origin::Ours } else { Origin::User }
+    if !has_crate && is_in_our_sources(file) {
+        Origin::Ours
+    } else {
+        Origin::User
+    }
+}
+
+/// The crate whose source a file in the registry is: `…/registry/src/INDEX/tokio-stream-0.1.19/…` gives `tokio_stream`.
+fn registry_crate(file: &str) -> Option<String> {
+    let (_, rest) = file.split_once("/registry/src/")?;
+    let (package, _version) = rest.split('/').nth(1)?.rsplit_once('-')?;
+    Some(package.replace('-', "_"))
 }
 
 /// Whether a file lies in the `src` folder of a crate of ours; examples and tests are users.
 fn is_in_our_sources(file: &str) -> bool {
     let mut folders = file.split('/').rev();
-    let Some(before_src) = folders.by_ref().find(|folder| *folder == "src").and_then(|_| folders.next()) else { return false };
+    let Some(before_src) = folders
+        .by_ref()
+        .find(|folder| *folder == "src")
+        .and_then(|_| folders.next())
+    else {
+        return false;
+    };
     OURS.contains(&before_src.replace('-', "_").as_str())
 }
 
@@ -73,14 +171,19 @@ fn is_in_our_sources(file: &str) -> bool {
 pub(crate) fn crate_of(name: &str) -> Option<&str> {
     let mut rest = name;
     loop {
-        let shorter = ["<", "&", "*const ", "*mut ", "mut ", "dyn ", "(", "["].iter().find_map(|prefix| rest.strip_prefix(prefix));
+        let shorter = ["<", "&", "*const ", "*mut ", "mut ", "dyn ", "(", "["]
+            .iter()
+            .find_map(|prefix| rest.strip_prefix(prefix));
         match shorter {
             Some(shorter) => rest = shorter,
             None => break,
         }
     }
-    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-    (end > 0 && (rest[end..].starts_with("::") || rest[end..].starts_with("["))).then_some(&rest[..end])
+    let end = rest
+        .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .unwrap_or(rest.len());
+    (end > 0 && (rest[end..].starts_with("::") || rest[end..].starts_with("[")))
+        .then_some(&rest[..end])
 }
 
 /// A name as a person would write it: without closures, async blocks and the compiler's hash.
@@ -97,15 +200,27 @@ pub(crate) fn pretty(name: &str) -> String {
 
 fn is_compilers_own(segment: &str) -> bool {
     segment == "{{closure}}"
-        || ["{closure#", "{async_fn#", "{async_block#", "{async_fn_env#", "{async_block_env#", "{closure_env#", "{async_closure#"]
-            .iter()
-            .any(|prefix| segment.starts_with(prefix) && segment.ends_with('}'))
+        || [
+            "{closure#",
+            "{async_fn#",
+            "{async_block#",
+            "{async_fn_env#",
+            "{async_block_env#",
+            "{closure_env#",
+            "{async_closure#",
+        ]
+        .iter()
+        .any(|prefix| segment.starts_with(prefix) && segment.ends_with('}'))
 }
 
 /// `app::f::h0123456789abcdef` is `app::f`.
 fn without_hash(name: &str) -> &str {
     match name.rsplit_once("::h") {
-        Some((head, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => head,
+        Some((head, hash))
+            if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
+        {
+            head
+        }
         _ => name,
     }
 }
@@ -117,7 +232,11 @@ pub(crate) fn short(name: &str) -> String {
     let plain = without_generics(&without_cast(name));
     let mut segments: Vec<&str> = Vec::new();
     for segment in plain.split("::").filter(|segment| !segment.is_empty()) {
-        if segment.starts_with(char::is_uppercase) && segments.last().is_some_and(|module| same_word(module, segment)) {
+        if segment.starts_with(char::is_uppercase)
+            && segments
+                .last()
+                .is_some_and(|module| same_word(module, segment))
+        {
             segments.pop();
         }
         segments.push(segment);
@@ -126,7 +245,9 @@ pub(crate) fn short(name: &str) -> String {
 }
 
 fn same_word(module: &str, name: &str) -> bool {
-    module.replace('_', "").eq_ignore_ascii_case(&name.replace('_', ""))
+    module
+        .replace('_', "")
+        .eq_ignore_ascii_case(&name.replace('_', ""))
 }
 
 /// Byte positions and characters, each with how many `<` are open before it; the `>` of an arrow closes none.
@@ -152,7 +273,11 @@ fn without_cast(name: &str) -> String {
     let mut previous = ' ';
     for (at, c, depth) in with_depth(name) {
         if c == '>' && depth == 1 && previous != '-' {
-            return format!("{}{}", without_cast(before_as(&name[1..at])), &name[at + 1..]);
+            return format!(
+                "{}{}",
+                without_cast(before_as(&name[1..at])),
+                &name[at + 1..]
+            );
         }
         previous = c;
     }
@@ -166,7 +291,10 @@ fn before_as(text: &str) -> &str {
 }
 
 fn without_generics(name: &str) -> String {
-    with_depth(name).filter(|&(_, c, depth)| depth == 0 && c != '<').map(|(_, c, _)| c).collect()
+    with_depth(name)
+        .filter(|&(_, c, depth)| depth == 0 && c != '<')
+        .map(|(_, c, _)| c)
+        .collect()
 }
 
 #[cfg(test)]
@@ -175,13 +303,65 @@ mod tests {
 
     #[test]
     fn whose_code_by_file() {
-        let registry = Some("/home/u/.cargo/registry/src/index.crates.io-1/tokio-1.54.1/src/time/sleep.rs");
-        assert_eq!(origin("<tokio::time::sleep::Sleep as core::future::future::Future>::poll", registry), Origin::Dependency);
-        assert_eq!(origin("core::ptr::read", Some("/rustc/59807616e/library/core/src/ptr/mod.rs")), Origin::Std);
-        assert_eq!(origin("app::search::matches", Some("/srv/app/src/search.rs")), Origin::User);
-        assert_eq!(origin("inflate", Some("/build/zlib/inflate.c")), Origin::Foreign);
-        assert_eq!(origin("git::f", Some("/home/u/.cargo/git/checkouts/git-1/2/src/lib.rs")), Origin::Dependency);
-        assert_eq!(origin("app::load", Some("C:\\cargo\\registry\\src\\x\\app-1.0.0\\src\\lib.rs")), Origin::Dependency);
+        let registry =
+            Some("/home/u/.cargo/registry/src/index.crates.io-1/tokio-1.54.1/src/time/sleep.rs");
+        assert_eq!(
+            origin(
+                "<tokio::time::sleep::Sleep as core::future::future::Future>::poll",
+                registry
+            ),
+            Origin::Dependency
+        );
+        assert_eq!(
+            origin(
+                "core::ptr::read",
+                Some("/rustc/59807616e/library/core/src/ptr/mod.rs")
+            ),
+            Origin::Std
+        );
+        assert_eq!(
+            origin("app::search::matches", Some("/srv/app/src/search.rs")),
+            Origin::User
+        );
+        assert_eq!(
+            origin("inflate", Some("/build/zlib/inflate.c")),
+            Origin::Foreign
+        );
+        assert_eq!(
+            origin(
+                "git::f",
+                Some("/home/u/.cargo/git/checkouts/git-1/2/src/lib.rs")
+            ),
+            Origin::Dependency
+        );
+        assert_eq!(
+            origin(
+                "a_b::load",
+                Some("C:\\cargo\\registry\\src\\x\\a-b-1.0.0\\src\\lib.rs")
+            ),
+            Origin::Dependency
+        );
+    }
+
+    #[test]
+    fn code_from_a_macro_is_not_the_macros_crate() {
+        let select =
+            Some("/home/u/.cargo/registry/src/index.crates.io-1/tokio-1.54.1/src/macros/select.rs");
+        assert_eq!(origin("app::load::{{closure}}", select), Origin::Expanded);
+        assert_eq!(
+            origin(
+                "<app::S as tower_service::Service<R>>::call::{{closure}}",
+                select
+            ),
+            Origin::Expanded
+        );
+        let service =
+            Some("/home/u/.cargo/registry/src/index.crates.io-1/tower-service-0.3.3/src/lib.rs");
+        assert_eq!(
+            origin("<app::S as tower_service::Service<R>>::call", service),
+            Origin::Dependency,
+            "a trait's own method"
+        );
     }
 
     #[test]
@@ -196,16 +376,40 @@ mod tests {
     fn ours_by_crate_name_and_not_by_prefix() {
         let here = Some("/src/redhanded/crates/redhanded-capture/tests/hammer.rs");
         assert_eq!(origin("hammer::main", here), Origin::User);
-        assert_eq!(origin("redhanded_shop::main", Some("/src/redhanded/examples/shop/src/main.rs")), Origin::User);
-        assert_eq!(origin("redhanded_core::engine::tick", Some("/any/where.rs")), Origin::Ours);
-        assert_eq!(origin("<redhanded_tower::Service<S> as tower::Service<R>>::call", None), Origin::Ours);
-        assert_eq!(origin("{async_fn#0}", Some("/src/redhanded/crates/redhanded-core/src/job.rs")), Origin::Ours);
+        assert_eq!(
+            origin(
+                "redhanded_shop::main",
+                Some("/src/redhanded/examples/shop/src/main.rs")
+            ),
+            Origin::User
+        );
+        assert_eq!(
+            origin("redhanded_core::engine::tick", Some("/any/where.rs")),
+            Origin::Ours
+        );
+        assert_eq!(
+            origin(
+                "<redhanded_tower::Service<S> as tower::Service<R>>::call",
+                None
+            ),
+            Origin::Ours
+        );
+        assert_eq!(
+            origin(
+                "{async_fn#0}",
+                Some("/src/redhanded/crates/redhanded-core/src/job.rs")
+            ),
+            Origin::Ours
+        );
         assert_eq!(origin("{async_fn#0}", here), Origin::User);
     }
 
     #[test]
     fn names_lose_what_the_compiler_added() {
-        assert_eq!(pretty("app::load::{{closure}}::{{closure}}::h0123456789abcdef"), "app::load");
+        assert_eq!(
+            pretty("app::load::{{closure}}::{{closure}}::h0123456789abcdef"),
+            "app::load"
+        );
         assert_eq!(pretty("app::load::{async_fn#0}"), "app::load");
         assert_eq!(pretty("app::load::{closure#12}"), "app::load");
         assert_eq!(pretty("{async_fn#0}"), "{async_fn#0}");
@@ -214,10 +418,22 @@ mod tests {
 
     #[test]
     fn short_names_are_the_documented_ones() {
-        assert_eq!(short("<tokio::sync::mutex::Mutex<T>>::lock"), "tokio::sync::Mutex::lock");
-        assert_eq!(short("tokio::sync::rwlock::RwLock<T>::read"), "tokio::sync::RwLock::read");
-        assert_eq!(short("<tokio::time::sleep::Sleep as core::future::future::Future>::poll"), "tokio::time::Sleep::poll");
-        assert_eq!(short("<app::A<fn() -> u8> as app::B<u8>>::go"), "app::A::go");
+        assert_eq!(
+            short("<tokio::sync::mutex::Mutex<T>>::lock"),
+            "tokio::sync::Mutex::lock"
+        );
+        assert_eq!(
+            short("tokio::sync::rwlock::RwLock<T>::read"),
+            "tokio::sync::RwLock::read"
+        );
+        assert_eq!(
+            short("<tokio::time::sleep::Sleep as core::future::future::Future>::poll"),
+            "tokio::time::Sleep::poll"
+        );
+        assert_eq!(
+            short("<app::A<fn() -> u8> as app::B<u8>>::go"),
+            "app::A::go"
+        );
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub struct RawFrame {
 impl RawFrame {
     /// The address relative to its module's load bias: equal across restarts of one build.
     pub fn offset(&self) -> Option<u64> {
-        self.module.as_ref().map(|module| self.address.wrapping_sub(module.bias))
+        self.module
+            .as_ref()
+            .map(|module| self.address.wrapping_sub(module.bias))
     }
 }
 

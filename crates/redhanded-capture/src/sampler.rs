@@ -58,6 +58,8 @@ impl Default for Sampler {
 
 impl fmt::Debug for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sampler").field("abilities", &self.abilities()).finish()
+        f.debug_struct("Sampler")
+            .field("abilities", &self.abilities())
+            .finish()
     }
 }

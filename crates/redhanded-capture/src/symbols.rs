@@ -42,7 +42,10 @@ impl Symbolizer {
 
     /// Whether every address of the stack has been named before, so that [`Symbolizer::symbolize`] takes microseconds.
     pub fn is_warm(&self, stack: &RawStack) -> bool {
-        stack.frames.iter().all(|frame| self.cached(frame).is_some())
+        stack
+            .frames
+            .iter()
+            .all(|frame| self.cached(frame).is_some())
     }
 
     /// Names every frame, innermost first, with a frame of its own for each inlined function.
@@ -50,7 +53,10 @@ impl Symbolizer {
         let mut frames = Vec::with_capacity(stack.frames.len() * 2);
         for raw in &stack.frames {
             if self.cached(raw).is_none() {
-                let cached = Cached { module: raw.module.clone(), frames: self.look_up(raw) };
+                let cached = Cached {
+                    module: raw.module.clone(),
+                    frames: self.look_up(raw),
+                };
                 if self.cache.len() >= MOST_CACHED {
                     self.cache.clear(); // a process that shows this many addresses is not one that repeats itself
                 }
@@ -73,13 +79,20 @@ impl Symbolizer {
 
     fn cached(&self, raw: &RawFrame) -> Option<&Vec<Frame>> {
         // Another library may have been loaded at the address since.
-        let cached = self.cache.get(&raw.address).filter(|cached| cached.module == raw.module)?;
+        let cached = self
+            .cache
+            .get(&raw.address)
+            .filter(|cached| cached.module == raw.module)?;
         Some(&cached.frames)
     }
 
     fn look_up(&mut self, raw: &RawFrame) -> Vec<Frame> {
         let mut frames = match (&raw.module, raw.offset()) {
-            (Some(module), Some(offset)) => self.file(module).loader.as_ref().map(|loader| look_up(loader, offset)),
+            (Some(module), Some(offset)) => self
+                .file(module)
+                .loader
+                .as_ref()
+                .map(|loader| look_up(loader, offset)),
             _ => Some(sys::name_without_module(raw.address)),
         }
         .unwrap_or_default();
@@ -101,17 +114,26 @@ impl Symbolizer {
     }
 
     fn file(&mut self, module: &Arc<Module>) -> &File {
-        let is_other = self.files.get(&module.bias).is_some_and(|file| file.module != *module);
+        let is_other = self
+            .files
+            .get(&module.bias)
+            .is_some_and(|file| file.module != *module);
         if is_other || (self.files.len() >= MOST_FILES && !self.files.contains_key(&module.bias)) {
             self.files.clear();
         }
-        self.files.entry(module.bias).or_insert_with(|| File { module: module.clone(), loader: open(module) })
+        self.files.entry(module.bias).or_insert_with(|| File {
+            module: module.clone(),
+            loader: open(module),
+        })
     }
 }
 
 impl fmt::Debug for Symbolizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Symbolizer").field("files", &self.files.len()).field("cached", &self.cache.len()).finish()
+        f.debug_struct("Symbolizer")
+            .field("files", &self.files.len())
+            .field("cached", &self.cache.len())
+            .finish()
     }
 }
 
@@ -125,7 +147,11 @@ fn look_up(loader: &Loader, offset: u64) -> Vec<Frame> {
     if let Ok(mut found) = loader.find_frames(offset) {
         while let Ok(Some(found)) = found.next() {
             let mut frame = Frame::default();
-            frame.function = found.function.as_ref().and_then(|name| name.raw_name().ok()).map(|name| name.into_owned());
+            frame.function = found
+                .function
+                .as_ref()
+                .and_then(|name| name.raw_name().ok())
+                .map(|name| name.into_owned());
             if let Some(location) = found.location {
                 frame.file = location.file.map(str::to_owned);
                 frame.line = location.line;
@@ -162,7 +188,11 @@ fn without_name(raw: &RawFrame) -> Frame {
 /// Makes the name presentable and tells whose code it is.
 fn finish(frame: &mut Frame) {
     let mangled = frame.function.take();
-    let demangled = mangled.as_deref().map(|name| format!("{:#}", rustc_demangle::demangle(name)));
-    frame.user = demangled.as_deref().is_some_and(|name| names::origin(name, frame.file.as_deref()) == Origin::User);
+    let demangled = mangled
+        .as_deref()
+        .map(|name| format!("{:#}", rustc_demangle::demangle(name)));
+    frame.user = demangled
+        .as_deref()
+        .is_some_and(|name| names::origin(name, frame.file.as_deref()) == Origin::User);
     frame.function = demangled.map(|name| names::pretty(&name));
 }

@@ -87,13 +87,21 @@ pub fn capture_poll<R>(
     let recorder = Recorder::new(cx.waker());
     // Its own address is inside this function's frame, and so below every frame that is not part of the chain.
     recorder.limit.store(&raw const recorder as usize);
-    let mut delivery = Delivery { recorder: &recorder, outcome: PollOutcome::Panicked, deliver: Some(deliver) };
+    let mut delivery = Delivery {
+        recorder: &recorder,
+        outcome: PollOutcome::Panicked,
+        deliver: Some(deliver),
+    };
     let raw = RawWaker::new((&raw const recorder).cast(), &VTABLE);
     // SAFETY: the functions of `VTABLE` want a pointer to a living `Recorder`. Safe code gets this waker by reference only, for
     // the time of the poll, during which `recorder` lives; a clone of it is a clone of the original.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
     let result = poll(&mut Context::from_waker(&waker));
-    delivery.outcome = if result.is_ready() { PollOutcome::Ready } else { PollOutcome::Pending };
+    delivery.outcome = if result.is_ready() {
+        PollOutcome::Ready
+    } else {
+        PollOutcome::Pending
+    };
     drop(delivery);
     result
 }
@@ -166,7 +174,11 @@ struct Head {
 
 impl<'a> Recorder<'a> {
     fn new(original: &'a Waker) -> Self {
-        let empty = Head { kind: LeafKind::Registered, length: 0, complete: false };
+        let empty = Head {
+            kind: LeafKind::Registered,
+            length: 0,
+            complete: false,
+        };
         Self {
             original,
             thread: thread_mark(),
@@ -188,7 +200,11 @@ impl<'a> Recorder<'a> {
             return;
         }
         // On another thread's stack our own frame's address means nothing.
-        let limit = if thread_mark() == self.thread { self.limit.get() } else { usize::MAX };
+        let limit = if thread_mark() == self.thread {
+            self.limit.get()
+        } else {
+            usize::MAX
+        };
         // SAFETY: `busy` was clear and is now ours.
         let records = unsafe { &mut *self.records.get() };
         if !records.add(kind, limit) {
@@ -201,18 +217,28 @@ impl<'a> Recorder<'a> {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if self.busy.swap(true, Ordering::Acquire) {
             // Another thread is in the middle of a record, which the waker's borrow should not allow: leave it alone.
-            return Waiting { outcome, leaves: Vec::new(), dropped: dropped.saturating_add(1) };
+            return Waiting {
+                outcome,
+                leaves: Vec::new(),
+                dropped: dropped.saturating_add(1),
+            };
         }
         // SAFETY: `busy` was clear and is now ours for good.
         let records = unsafe { &*self.records.get() };
-        Waiting { outcome, leaves: records.leaves(), dropped }
+        Waiting {
+            outcome,
+            leaves: records.leaves(),
+            dropped,
+        }
     }
 }
 
 impl Records {
     /// Walks the caller's stack up to the frame at `limit`; `false` if there is no room.
     fn add(&mut self, kind: LeafKind, limit: usize) -> bool {
-        let Some(head) = self.heads.get_mut(self.count) else { return false };
+        let Some(head) = self.heads.get_mut(self.count) else {
+            return false;
+        };
         let ips = &mut self.ips[self.count * MOST_FRAMES..][..MOST_FRAMES];
         let (mut length, mut complete) = (0, false);
         let note = |frame: &backtrace::Frame| {
@@ -227,7 +253,11 @@ impl Records {
         // SAFETY: unsynchronised means that two threads may walk at once. They do so through the platform's unwinder, which
         // has its own protection; the lock that we forgo guards symbol look-up, which does not happen here.
         unsafe { backtrace::trace_unsynchronized(note) };
-        *head = Head { kind, length, complete };
+        *head = Head {
+            kind,
+            length,
+            complete,
+        };
         self.count += 1;
         true
     }
@@ -251,7 +281,8 @@ fn thread_mark() -> usize {
 }
 
 /// A static, so that one address tells our wakers from others.
-static VTABLE: RawWakerVTable = RawWakerVTable::new(vtable_clone, vtable_wake, vtable_wake_by_ref, vtable_drop);
+static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(vtable_clone, vtable_wake, vtable_wake_by_ref, vtable_drop);
 
 unsafe fn vtable_clone(data: *const ()) -> RawWaker {
     // SAFETY: `data` goes with our vtable: it points to a `Recorder` that lives as long as the poll.
@@ -303,7 +334,11 @@ mod tests {
         let counter = Arc::new(Counter(AtomicU32::new(0)));
         let waker = Waker::from(counter.clone());
         let mut seen = None;
-        let _ = capture_poll(&mut Context::from_waker(&waker), |waiting| seen = Some(waiting), poll);
+        let _ = capture_poll(
+            &mut Context::from_waker(&waker),
+            |waiting| seen = Some(waiting),
+            poll,
+        );
         drop(waker);
         (seen.expect("delivered"), counter)
     }
@@ -316,7 +351,10 @@ mod tests {
             Poll::Pending
         });
         let leaf = &waiting.leaves[0];
-        assert_eq!((waiting.leaves.len(), leaf.kind, leaf.complete), (1, LeafKind::Registered, true));
+        assert_eq!(
+            (waiting.leaves.len(), leaf.kind, leaf.complete),
+            (1, LeafKind::Registered, true)
+        );
         assert!(leaf.ips.len() > 2);
         kept.take().expect("cloned").wake();
         assert_eq!(counter.0.load(Ordering::Relaxed), 1);
@@ -338,7 +376,11 @@ mod tests {
         let mut seen = None;
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut cx = Context::from_waker(Waker::noop());
-            capture_poll(&mut cx, |waiting| seen = Some(waiting), |_| -> Poll<()> { std::panic::panic_any(7u32) })
+            capture_poll(
+                &mut cx,
+                |waiting| seen = Some(waiting),
+                |_| -> Poll<()> { std::panic::panic_any(7u32) },
+            )
         }));
         assert_eq!(result.expect_err("goes on").downcast_ref(), Some(&7u32));
         assert_eq!(seen.expect("delivered").outcome, PollOutcome::Panicked);
@@ -368,7 +410,10 @@ mod tests {
             Poll::Pending
         });
         assert_eq!(waiting.leaves.len() + waiting.dropped as usize, THREADS);
-        assert!(waiting.leaves.iter().all(|leaf| !leaf.complete), "another thread's stack never meets ours");
+        assert!(
+            waiting.leaves.iter().all(|leaf| !leaf.complete),
+            "another thread's stack never meets ours"
+        );
         assert_eq!(Arc::strong_count(&counter), 1);
     }
 
@@ -377,13 +422,23 @@ mod tests {
         let mut inner = None;
         let (outer, counter) = captured(|cx| {
             assert!(!std::ptr::eq(cx.waker(), original(cx.waker())));
-            capture_poll(cx, |waiting| inner = Some(waiting), |cx| {
-                let clone = cx.waker().clone();
-                assert!(clone.will_wake(original(cx.waker())), "two layers are taken off");
-                Poll::Pending
-            })
+            capture_poll(
+                cx,
+                |waiting| inner = Some(waiting),
+                |cx| {
+                    let clone = cx.waker().clone();
+                    assert!(
+                        clone.will_wake(original(cx.waker())),
+                        "two layers are taken off"
+                    );
+                    Poll::Pending
+                },
+            )
         });
-        assert_eq!((outer.leaves.len(), inner.expect("delivered").leaves.len()), (1, 1));
+        assert_eq!(
+            (outer.leaves.len(), inner.expect("delivered").leaves.len()),
+            (1, 1)
+        );
         assert_eq!(Arc::strong_count(&counter), 1);
     }
 }

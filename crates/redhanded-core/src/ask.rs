@@ -4,8 +4,8 @@ mod curl;
 mod target;
 
 use crate::facts::Facts;
-use crate::redact::Redactor;
 use crate::redact::printable::{cut, from_bytes};
+use crate::redact::{REDACTED, Redactor};
 use redhanded_report::{Params, Request};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,7 +19,7 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 /// Pure: no clock, no I/O. Bytes that are not UTF-8 and control characters are percent-encoded;
 /// values over 1 KiB and a target that was cut end in `…(+N bytes)`. Never panics, whatever the
 /// bytes are.
-pub fn request(facts: &Facts, redactor: &Redactor) -> Request {
+pub(crate) fn request(facts: &Facts, redactor: &Redactor) -> Request {
     let route = facts.route.as_deref();
     let target = Target::new(facts);
     let headers = headers(facts, redactor);
@@ -31,53 +31,91 @@ pub fn request(facts: &Facts, redactor: &Redactor) -> Request {
     request.query = target.query(redactor);
     request.params = params(&target, redactor, route);
     request.client = facts.client.map(|client| client.to_string());
-    request.request_id = facts.request_id.as_deref().map(|id| cut(redactor.text(&from_bytes(id)), 0));
+    request.request_id = facts
+        .request_id
+        .as_deref()
+        .map(|id| cut(redactor.text(&from_bytes(id)), 0));
     request.body_bytes = body_bytes(facts);
     request.started = facts.started.and_then(rfc3339);
-    request.reproduce = curl::line(&request, &target.full_url(redactor, route), &headers, target.lost);
+    request.reproduce = curl::line(
+        &request,
+        &target.full_url(redactor, route),
+        &headers,
+        target.lost,
+    );
     request.headers = headers;
     request
 }
 
 fn params(target: &Target<'_>, redactor: &Redactor, route: Option<&str>) -> Params {
     let mut params = Params::default();
-    params.path = joined(target.path_params(redactor, route));
-    params.query = joined(target.query_params(redactor));
+    let path = target.path_params(redactor, route);
+    params.path = joined(path, target.lost_in_path());
+    params.query = joined(target.query_params(redactor), target.lost);
     params
 }
 
-/// Headers with their values; those that repeat are joined, the last one tells what did not fit.
-fn headers(facts: &Facts, redactor: &Redactor) -> BTreeMap<String, String> {
-    let last = facts.headers.len().saturating_sub(1);
-    joined(facts.headers.iter().enumerate().map(|(at, (name, value))| {
-        let lost = if at == last { facts.headers_cut.into() } else { 0 };
-        let value = redactor.header(name, value, facts.route.as_deref());
-        (from_bytes(name.as_bytes()), cut(value, lost))
-    }))
+/// The headers that were kept, wholly or in part.
+///
+/// They fill their room one after the other: when something did not fit, the last one with a byte in
+/// it is the one that may be cut, and empty ones behind it say nothing.
+fn kept_headers(facts: &Facts) -> &[(String, Vec<u8>)] {
+    let all = facts.headers.as_slice();
+    if facts.headers_cut == 0 {
+        return all;
+    }
+    let last = all.iter().rposition(|(_, value)| !value.is_empty());
+    &all[..last.map_or(0, |at| at + 1)]
 }
 
-/// Values by key; a key that repeats has its values joined by `, `.
-fn joined(pairs: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let mut map = BTreeMap::<String, String>::new();
-    for (key, value) in pairs {
-        let key = cut(key, 0);
+/// Headers with their values, redacted.
+fn headers(facts: &Facts, redactor: &Redactor) -> BTreeMap<String, String> {
+    let headers = kept_headers(facts).iter().map(|(name, value)| {
+        let value = redactor.header(name, value, facts.route.as_deref());
+        (from_bytes(name.as_bytes()), value)
+    });
+    joined(headers.collect(), facts.headers_cut.into())
+}
+
+/// Values by key; a key that repeats has its values joined by `, `. `lost` bytes are missing from
+/// the end of the last one, which says so unless it says nothing anyway.
+fn joined(pairs: Vec<(String, String)>, lost: u64) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::<String, (String, u64)>::new();
+    let last = pairs.len().saturating_sub(1);
+    for (at, (key, value)) in pairs.into_iter().enumerate() {
+        let lost = if at == last && value != REDACTED {
+            lost
+        } else {
+            0
+        };
         match map.get_mut(&key) {
-            Some(known) => *known = cut(format!("{known}, {value}"), 0),
+            Some((known, known_lost)) => {
+                *known = format!("{known}, {value}");
+                *known_lost += lost;
+            }
             None => {
-                map.insert(key, cut(value, 0));
+                map.insert(key, (value, lost));
             }
         }
     }
-    map
+    let bounded = map
+        .into_iter()
+        .map(|(key, (value, lost))| (cut(key, 0), cut(value, lost)));
+    bounded.collect()
 }
 
-/// The announced size of the body; none when the header was cut or is no number.
+/// The announced size of the body; none when the header may be cut or is no number.
 fn body_bytes(facts: &Facts) -> Option<u64> {
-    let at = facts.headers.iter().position(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
-    if facts.headers_cut > 0 && at + 1 == facts.headers.len() {
-        return None;
-    }
-    let digits = facts.headers[at].1.trim_ascii();
+    let kept = kept_headers(facts);
+    let whole = if facts.headers_cut > 0 {
+        kept.len().saturating_sub(1)
+    } else {
+        kept.len()
+    };
+    let (_, value) = kept[..whole]
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+    let digits = value.trim_ascii();
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

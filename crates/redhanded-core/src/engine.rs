@@ -7,7 +7,6 @@ use parking_lot::RwLock;
 use redhanded_report::Lost;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Instant;
 
 static ENGINES: RwLock<Vec<&'static Engine>> = RwLock::new(Vec::new());
 
@@ -23,8 +22,6 @@ pub struct Engine {
     pub(crate) registry: Registry,
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
-    /// Where the monotonic clock of this engine starts.
-    origin: Instant,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -39,7 +36,6 @@ impl Engine {
             registry: Registry::new(index, cores.saturating_mul(2)),
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
-            origin: Instant::now(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -69,12 +65,6 @@ impl Engine {
     /// What this install was told.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Nanoseconds on this engine's monotonic clock.
-    #[inline]
-    pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Number of requests in flight. Looks at every slot; for people and tests.

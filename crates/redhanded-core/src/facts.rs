@@ -10,27 +10,27 @@ use std::time::SystemTime;
 ///
 /// [`ask::request`]: crate::ask::request
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Method as sent, such as `GET`; at most 32 bytes.
-    pub method: Vec<u8>,
+    pub(crate) method: Vec<u8>,
     /// Path and query as sent, cut at 512 bytes.
-    pub target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// Length of the whole target in bytes.
-    pub target_bytes: u32,
+    pub(crate) target_bytes: u32,
     /// `Host` header or `:authority`.
-    pub host: Option<Vec<u8>>,
+    pub(crate) host: Option<Vec<u8>>,
     /// The connection is encrypted, as far as the listener knows.
-    pub https: bool,
+    pub(crate) https: bool,
     /// Matched route template, such as `/users/{id}`.
-    pub route: Option<String>,
+    pub(crate) route: Option<String>,
     /// Allow-listed headers with lower-case names, in order; the last one may be cut.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     /// Bytes of header values that did not fit.
-    pub headers_cut: u32,
+    pub(crate) headers_cut: u32,
     /// Peer address.
-    pub client: Option<SocketAddr>,
+    pub(crate) client: Option<SocketAddr>,
     /// The `x-request-id` header.
-    pub request_id: Option<Vec<u8>>,
+    pub(crate) request_id: Option<Vec<u8>>,
     /// Wall time of the first byte, as far as known.
-    pub started: Option<SystemTime>,
+    pub(crate) started: Option<SystemTime>,
 }

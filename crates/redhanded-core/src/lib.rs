@@ -11,6 +11,7 @@
 mod ask;
 mod case;
 mod clerk;
+mod clock;
 mod config;
 mod copied;
 mod engine;

@@ -3,6 +3,7 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
+use crate::clock::now_ns;
 use crate::engine::Engine;
 use crate::copied::kind;
 use crate::registry::{After, Mail, Slot, Stage};
@@ -18,14 +19,10 @@ const TARGET_BYTES: usize = 512;
 const HEADER_BYTES: usize = 256;
 
 /// A request in flight. Lives until the response body has ended or was dropped.
-#[derive(Debug)]
-pub struct Ticket {
-    slot: Option<&'static Slot>,
-    engine: &'static Engine,
-    /// Identity of the waker that the slot holds, to see a change without touching the lock.
-    kept_waker: (usize, usize),
-    how: How,
-}
+///
+/// One word: it is moved with every future and body around it. An empty one watches nothing.
+#[derive(Debug, Default)]
+pub struct Ticket(Option<&'static Slot>);
 
 /// Writes what is known about a request into its slot, before anyone else can see it.
 #[derive(Debug)]
@@ -98,20 +95,18 @@ impl Engine {
     /// million requests in flight, the ticket is empty: the request runs unwatched and is counted.
     #[inline]
     pub fn open(&'static self, slow_after_ns: Option<u64>, copy: impl FnOnce(&mut Copying<'_>)) -> Ticket {
-        let mut ticket = Ticket { slot: None, engine: self, kept_waker: (0, 0), how: How::Dropped };
         if self.has_ended() {
-            return ticket;
+            return Ticket(None);
         }
         let slow_after_ns = slow_after_ns.unwrap_or(self.slow_after_ns);
-        let Some(slot) = self.registry.take(Worker::here().index(), self.now_ns(), slow_after_ns) else {
+        let Some(slot) = self.registry.take(Worker::here().index(), now_ns(), slow_after_ns) else {
             self.counts.unwatched();
-            return ticket;
+            return Ticket(None);
         };
         copy(&mut Copying { slot, headers_left: HEADER_BYTES });
         self.registry.open(slot);
         self.unpark();
-        ticket.slot = Some(slot);
-        ticket
+        Ticket(Some(slot))
     }
 }
 
@@ -145,69 +140,84 @@ impl Ticket {
     /// Runs something that is not a poll, such as a service's `call`, marked as this request's.
     #[inline]
     pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _inside = self.slot.map(Inside::enter);
+        let _inside = self.0.map(Inside::enter);
         f()
     }
 
     /// Polls the request's future or body once, marked; records where it waits if the watchdog asks.
     #[inline]
-    pub fn poll<R>(&mut self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
-        let Some(slot) = self.slot else { return poll(cx) };
-        let inside = Inside::enter(slot);
-        let polled = if slot.wants_capture() { captured(slot, self.engine, cx, poll) } else { poll(cx) };
+    pub fn poll<R>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+        let Some(slot) = self.0 else { return poll(cx) };
+        let _inside = Inside::enter(slot);
+        let polled = if slot.wants_capture() { captured(slot, cx, poll) } else { poll(cx) };
         if polled.is_pending() {
-            self.keep_waker(slot, cx.waker());
+            keep_waker(slot, cx.waker());
         }
-        drop(inside);
         polled
     }
 
-    /// The response has come: from now on the body is what is watched.
+    /// The response has come: from now on the body is what is watched. `left` is its exact length
+    /// in bytes, where that is known; nothing left is the end.
     #[inline]
-    pub fn responded(&self, status: u16, stage: BodyStage) {
-        if let Some(slot) = self.slot {
-            slot.set_stage(stage.resting(), status);
+    pub fn responded(&mut self, status: u16, left: Option<u64>, stage: BodyStage) {
+        let Some(slot) = self.0 else { return };
+        slot.responded(status, left);
+        slot.set_stage(stage.resting());
+        if left == Some(0) {
+            self.end(How::Completed);
         }
     }
 
-    /// A frame of the body was handed out; the next poll comes when the client has taken it.
+    /// A frame of `bytes` was handed out; the next poll comes when the client has taken it. The
+    /// last byte is the end: nobody need poll for more. Says whether that is still open.
     #[inline]
-    pub fn frame(&self, stage: BodyStage) {
-        if let Some(slot) = self.slot {
-            slot.progressed();
-            slot.set_stage(stage.handed_out(), slot.status().unwrap_or(0));
+    pub fn frame(&mut self, bytes: u64) -> bool {
+        let Some(slot) = self.0 else { return false };
+        slot.progressed();
+        if slot.sent(bytes) == Some(0) {
+            self.end(How::Completed);
+            return false;
         }
+        if slot.stage() != Stage::LongLived {
+            slot.set_stage(if slot.stage() == Stage::Body { Stage::BodyOut } else { Stage::StreamOut });
+        }
+        true
     }
 
     /// The body is asked for its next frame.
     #[inline]
-    pub fn asked(&self, stage: BodyStage) {
-        if let Some(slot) = self.slot {
-            slot.set_stage(stage.resting(), slot.status().unwrap_or(0));
+    pub fn asked(&self) {
+        let Some(slot) = self.0 else { return };
+        match slot.stage() {
+            Stage::BodyOut => slot.set_stage(Stage::Body),
+            Stage::StreamOut => slot.set_stage(Stage::Stream),
+            _ => {}
         }
     }
 
-    /// How the request ends when this ticket is dropped; [`How::Dropped`] if nobody says.
+    /// The request ends here and so; later calls do nothing.
     #[inline]
-    pub fn ends(&mut self, how: How) {
-        self.how = how;
+    pub fn end(&mut self, how: How) {
+        if let Some(slot) = self.0.take() {
+            close(slot, how);
+        }
     }
+}
 
-    /// Stores the waker that a look needs, when it is another one than before.
-    #[inline]
-    fn keep_waker(&mut self, slot: &'static Slot, waker: &Waker) {
-        let waker = original(waker);
-        let identity = (waker.data() as usize, std::ptr::from_ref(waker.vtable()) as usize);
-        if identity == self.kept_waker {
-            return;
-        }
-        // Whoever holds the lock is about to release it; who finds it taken tries at the next poll.
-        if let Some(mut kept) = slot.waker.try_lock() {
-            let before = kept.replace(waker.clone());
-            drop(kept);
-            drop(before);
-            self.kept_waker = identity;
-        }
+/// Stores the waker that a look needs, when it is another one than before.
+#[inline]
+fn keep_waker(slot: &'static Slot, waker: &Waker) {
+    let waker = original(waker);
+    let identity = [waker.data() as u64, std::ptr::from_ref(waker.vtable()) as u64];
+    if identity == slot.kept_waker() {
+        return;
+    }
+    // Whoever holds the lock is about to release it; who finds it taken tries at the next poll.
+    if let Some(mut kept) = slot.waker.try_lock() {
+        let before = kept.replace(waker.clone());
+        drop(kept);
+        drop(before);
+        slot.set_kept_waker(identity);
     }
 }
 
@@ -231,45 +241,40 @@ impl BodyStage {
             Self::LongLived => Stage::LongLived,
         }
     }
-    fn handed_out(self) -> Stage {
-        match self {
-            Self::LongLived => Stage::LongLived,
-            Self::Sized | Self::Streaming => Stage::AwaitsClient,
-        }
-    }
 }
 
 /// One poll under the capturing waker; what it saw goes into the slot's mailbox.
 #[cold]
-fn captured<R>(
-    slot: &'static Slot,
-    engine: &'static Engine,
-    cx: &mut Context<'_>,
-    poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
-) -> Poll<R> {
+fn captured<R>(slot: &'static Slot, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
     slot.want_capture(false);
     let deliver = |waiting: Waiting| {
         let budget_exhausted = !tokio::task::coop::has_budget_remaining();
         let mail = Box::new(Mail { waiting, budget_exhausted });
         match slot.mailbox.try_lock() {
             Some(mut mailbox) => drop(mailbox.replace(mail)),
-            None => engine.counts.lost_stack(),
+            // The watchdog looks into it just now, and will find it empty: once more.
+            None => slot.want_capture(true),
         }
     };
     capture_poll(cx, deliver, poll)
 }
 
+#[inline]
+fn close(slot: &'static Slot, how: How) {
+    slot.set_how(how);
+    if slot.hand.is_kept() {
+        slot.set_ended_ns(now_ns());
+    }
+    if slot.hand.close() == After::Recycle {
+        slot.recycle();
+    }
+}
+
 impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
-        let Some(slot) = self.slot else { return };
-        slot.set_how(if std::thread::panicking() { How::Panicked } else { self.how });
-        if slot.hand.is_kept() {
-            slot.set_ended_ns(self.engine.now_ns());
-        }
-        let had_waker = self.kept_waker != (0, 0);
-        if slot.hand.close() == After::Recycle {
-            self.engine.registry.recycle(slot, !had_waker);
+        if let Some(slot) = self.0.take() {
+            close(slot, if std::thread::panicking() { How::Panicked } else { How::Dropped });
         }
     }
 }

@@ -70,6 +70,7 @@ mod tests {
         let (headers, complaints) = parse("Authorization=Basic%20dXNlcjpwYXNz, x-tenant = a=b ,,");
         assert_eq!(headers["authorization"], "Basic dXNlcjpwYXNz");
         assert_eq!(headers["x-tenant"], "a=b");
+        assert!(headers.values().all(HeaderValue::is_sensitive));
         assert_eq!(complaints, Vec::<String>::new());
     }
 

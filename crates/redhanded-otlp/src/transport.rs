@@ -21,6 +21,8 @@ use tokio::time::timeout;
 
 /// An answer to a batch of spans is a few bytes; what is longer is not for us.
 const ANSWER: usize = 64 * 1024;
+/// Once the collector has said that it took the batch, the rest is worth no more than this.
+const REST: Duration = Duration::from_secs(1);
 /// One address of a name that swallows packets must not use up the time of the others.
 const CONNECT: Duration = Duration::from_secs(3);
 
@@ -140,9 +142,12 @@ async fn answer(response: Response<Incoming>) -> Result<Answer, Failure> {
     let status = response.status();
     if status.is_success() {
         // It is taken, whatever becomes of the rest of the answer.
-        let body = Limited::new(response.into_body(), ANSWER).collect().await;
+        let body = timeout(REST, Limited::new(response.into_body(), ANSWER).collect()).await;
         return Ok(Answer::Taken {
-            rejected: body.map_or(0, |body| rejected(body.to_bytes())),
+            rejected: body
+                .ok()
+                .and_then(Result::ok)
+                .map_or(0, |body| rejected(body.to_bytes())),
         });
     }
     Ok(match status {

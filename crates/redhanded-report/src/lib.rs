@@ -17,12 +17,14 @@
 //! ```
 
 mod evidence;
+mod page;
 mod report;
 mod request;
 mod stack;
 mod verdict;
 
 pub use evidence::{Evidence, LogEvent, Machine, OutboundCall, SpanSnapshot, Thread};
+pub use page::{Style, headline, page};
 pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};
 pub use stack::{Frame, Stack, StackKind};

@@ -15,29 +15,18 @@ pin_project! {
     pub struct WatchedBody<B> {
         #[pin]
         inner: B,
-        ticket: Option<Ticket>,
-        stage: BodyStage,
-        // Bytes still to come where the exact length is known; hyper need not poll to the end then
-        left: Option<u64>,
+        ticket: Ticket,
     }
 }
 
 impl<B: Body> WatchedBody<B> {
     /// Wraps the body of `response`, which belongs to `ticket`.
     #[inline]
-    pub(crate) fn of(response: Response<B>, mut ticket: Option<Ticket>) -> Response<Self> {
+    pub(crate) fn of(response: Response<B>, mut ticket: Ticket) -> Response<Self> {
         let left = response.body().size_hint().exact();
-        let stage = match left {
-            Some(_) => BodyStage::Sized,
-            None => stage_of(&response),
-        };
-        if let Some(ticket) = &mut ticket {
-            ticket.responded(response.status().as_u16(), stage);
-            if left == Some(0) || response.body().is_end_stream() {
-                ticket.ends(How::Completed);
-            }
-        }
-        response.map(|inner| Self { inner, ticket, stage, left })
+        let stage = if left.is_some() { BodyStage::Sized } else { stage_of(&response) };
+        ticket.responded(response.status().as_u16(), left, stage);
+        response.map(|inner| Self { inner, ticket })
     }
 }
 
@@ -61,22 +50,16 @@ impl<B: Body> Body for WatchedBody<B> {
     #[inline]
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let Some(ticket) = this.ticket.as_mut() else { return this.inner.poll_frame(cx) };
-        ticket.asked(*this.stage);
-        let frame = ready!(ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx)));
+        this.ticket.asked();
+        let frame = ready!(this.ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx)));
         match &frame {
             Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, |d| d.remaining() as u64);
-                *this.left = this.left.map(|left| left.saturating_sub(bytes));
-                ticket.frame(*this.stage);
-                if *this.left == Some(0) || this.inner.is_end_stream() {
-                    ticket.ends(How::Completed);
+                let open = this.ticket.frame(frame.data_ref().map_or(0, |d| d.remaining() as u64));
+                if open && this.inner.is_end_stream() {
+                    this.ticket.end(How::Completed);
                 }
             }
-            None => {
-                ticket.ends(How::Completed);
-                *this.ticket = None;
-            }
+            None => this.ticket.end(How::Completed),
             Some(Err(_)) => {}
         }
         Poll::Ready(frame)

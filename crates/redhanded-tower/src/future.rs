@@ -17,13 +17,13 @@ pin_project! {
         // Before the ticket: what the handler's future does when it is dropped belongs to the request
         #[pin]
         inner: F,
-        ticket: Option<Ticket>,
+        ticket: Ticket,
     }
 }
 
 impl<F> ResponseFuture<F> {
     pub(crate) fn new(inner: F, ticket: Ticket) -> Self {
-        Self { inner, ticket: Some(ticket) }
+        Self { inner, ticket }
     }
 }
 
@@ -37,19 +37,13 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match this.ticket {
-            Some(ticket) => ticket.poll(cx, |cx| this.inner.poll(cx)),
-            None => this.inner.poll(cx),
-        };
-        let response = ready!(polled);
-        let ticket = this.ticket.take();
+        let response = ready!(this.ticket.poll(cx, |cx| this.inner.poll(cx)));
+        let mut ticket = std::mem::take(this.ticket);
         Poll::Ready(match response {
             Ok(response) => Ok(WatchedBody::of(response, ticket)),
             Err(error) => {
                 // The service answered, if only with an error: nothing of this request is left.
-                if let Some(mut ticket) = ticket {
-                    ticket.ends(How::Completed);
-                }
+                ticket.end(How::Completed);
                 Err(error)
             }
         })

@@ -8,6 +8,8 @@ pub(crate) const REGISTERS: usize = 17;
 pub(crate) const FRAME_POINTER: usize = 6;
 pub(crate) const STACK_POINTER: usize = 7;
 pub(crate) const RETURN_ADDRESS: usize = 16;
+/// The two that carry an exception to its landing pad.
+pub(crate) const EXCEPTION_REGISTERS: [usize; 2] = [0, 1];
 
 /// Values of the registers; `None` where the value cannot be known.
 pub(crate) type Registers = [Option<u64>; REGISTERS];
@@ -56,6 +58,16 @@ pub(crate) fn thread_pointer() -> usize {
     pointer
 }
 
+/// Where a copy of the stack begins: below the stack pointer, as far as the ABI promises that nobody overwrites it.
+///
+/// In an epilogue the registers have been popped while the tables still say where they were saved: there, and nowhere else,
+/// are their values found. Never leaves the stack pointer's own page, so that it cannot touch one that is not mapped.
+pub(crate) fn live_from(sp: usize) -> usize {
+    const RED_ZONE: usize = 128;
+    const PAGE: usize = 4096;
+    sp.saturating_sub(RED_ZONE).max(sp & !(PAGE - 1)) & !7
+}
+
 /// Copies bytes with one instruction: no call through the PLT, whose first use would enter the loader.
 ///
 /// # Safety
@@ -82,13 +94,20 @@ pub(crate) enum Call {
 /// The call instruction that ends at `address`, given the bytes before it; `None` if there cannot be one.
 pub(crate) fn call_before(address: u64, code: &[u8; CALL_BYTES]) -> Option<Call> {
     if let [_, _, 0xe8, a, b, c, d] = *code {
-        return Some(Call::Direct(address.wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d])))));
+        return Some(Call::Direct(
+            address.wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d]))),
+        ));
     }
     // `ff /2` is 2 to 7 bytes long, by its addressing mode, with or without a REX prefix.
     let is_call = |length: usize| match code[CALL_BYTES - length..] {
-        [0xff, mode, ..] => (mode >> 3) & 7 == 2 && indirect_length(mode, code[CALL_BYTES - length + 2..].first()) == Some(length),
+        [0xff, mode, ..] => {
+            (mode >> 3) & 7 == 2
+                && indirect_length(mode, code[CALL_BYTES - length + 2..].first()) == Some(length)
+        }
         [0x40..=0x4f, 0xff, mode, ..] => {
-            (mode >> 3) & 7 == 2 && indirect_length(mode, code[CALL_BYTES - length + 3..].first()) == Some(length - 1)
+            (mode >> 3) & 7 == 2
+                && indirect_length(mode, code[CALL_BYTES - length + 3..].first())
+                    == Some(length - 1)
         }
         _ => false,
     };
@@ -132,12 +151,15 @@ pub(crate) fn frame_size(prologue: &[u8]) -> Option<u64> {
             [0x50..=0x57, ..] => (1, 8),
             [0x41, 0x50..=0x57, ..] => (2, 8),
             [0x48, 0x83, 0xec, n, ..] => (4, i64::from(n.cast_signed())),
-            [0x48, 0x81, 0xec, a, b, c, d, ..] => (7, i64::from(i32::from_le_bytes([*a, *b, *c, *d]))),
+            [0x48, 0x81, 0xec, a, b, c, d, ..] => {
+                (7, i64::from(i32::from_le_bytes([*a, *b, *c, *d])))
+            }
             [0x48, 0x81 | 0x83, 0xe4, ..] => return None,
             [0x48, 0xc7, 0x04, 0x24, 0, 0, 0, 0, ..] => (8, 0),
-            [0x4c, 0x8d, 0x9c, 0x24, a, b, c, d, rest @ ..] if rest.starts_with(&PROBE_LOOP) => {
-                (8 + PROBE_LOOP.len() + 1, -i64::from(i32::from_le_bytes([*a, *b, *c, *d])))
-            }
+            [0x4c, 0x8d, 0x9c, 0x24, a, b, c, d, rest @ ..] if rest.starts_with(&PROBE_LOOP) => (
+                8 + PROBE_LOOP.len() + 1,
+                -i64::from(i32::from_le_bytes([*a, *b, *c, *d])),
+            ),
             _ => return Some(size),
         };
         size = size.checked_add_signed(grows)?;
@@ -147,7 +169,8 @@ pub(crate) fn frame_size(prologue: &[u8]) -> Option<u64> {
 
 /// After `lea r11, [rsp - N]`: `sub rsp, 4096; mov qword ptr [rsp], 0; cmp rsp, r11; jne` (its distance follows).
 const PROBE_LOOP: [u8; 19] = [
-    0x48, 0x81, 0xec, 0x00, 0x10, 0x00, 0x00, 0x48, 0xc7, 0x04, 0x24, 0x00, 0x00, 0x00, 0x00, 0x4c, 0x39, 0xdc, 0x75,
+    0x48, 0x81, 0xec, 0x00, 0x10, 0x00, 0x00, 0x48, 0xc7, 0x04, 0x24, 0x00, 0x00, 0x00, 0x00, 0x4c,
+    0x39, 0xdc, 0x75,
 ];
 
 #[cfg(test)]
@@ -164,25 +187,39 @@ mod tests {
     fn calls_are_told_from_other_bytes() {
         let near = ending_with(&[0xe8, 0xfb, 0xff, 0xff, 0xff]);
         assert_eq!(call_before(0x1000, &near), Some(Call::Direct(0x0ffb)));
-        for tail in [
-            &[0xff, 0xd0][..],                               // call rax
-            &[0x41, 0xff, 0xd4],                             // call r12
-            &[0xff, 0x50, 0x18],                             // call [rax + 24]
-            &[0xff, 0x15, 1, 2, 3, 4],                       // call [rip + …]
-            &[0xff, 0x14, 0xc8],                             // call [rax + rcx * 8]
-            &[0x41, 0xff, 0x94, 0xc8, 1, 2, 3][..0].as_ref(), // (empty: no call)
-        ] {
-            let expected = (!tail.is_empty()).then_some(Call::Indirect);
-            assert_eq!(call_before(0x1000, &ending_with(tail)), expected, "{tail:x?}");
+        let indirect: [&[u8]; 6] = [
+            &[0xff, 0xd0],                               // call rax
+            &[0x41, 0xff, 0xd4],                         // call r12
+            &[0xff, 0x50, 0x18],                         // call [rax + 24]
+            &[0xff, 0x15, 1, 2, 3, 4],                   // call [rip + …]
+            &[0xff, 0x14, 0xc8],                         // call [rax + rcx * 8]
+            &[0xff, 0x94, 0xc8, 0x01, 0x02, 0x03, 0x04], // call [rax + rcx * 8 + …]
+        ];
+        for tail in indirect {
+            assert_eq!(
+                call_before(0x1000, &ending_with(tail)),
+                Some(Call::Indirect),
+                "{tail:x?}"
+            );
         }
-        assert_eq!(call_before(0x1000, &ending_with(&[0xff, 0xe0])), None, "jmp rax");
-        assert_eq!(call_before(0x1000, &ending_with(&[0xff, 0x50])), None, "half of call [rax + n]");
+        assert_eq!(
+            call_before(0x1000, &ending_with(&[0xff, 0xe0])),
+            None,
+            "jmp rax"
+        );
+        assert_eq!(
+            call_before(0x1000, &ending_with(&[0xff, 0x50])),
+            None,
+            "half of call [rax + n]"
+        );
     }
 
     #[test]
     fn the_prologue_of_std_is_measured() {
         // push r15; push rbx; sub rsp, 0x118; mov rax, rdi
-        let code = [0x41, 0x57, 0x53, 0x48, 0x81, 0xec, 0x18, 1, 0, 0, 0x48, 0x89, 0xf8];
+        let code = [
+            0x41, 0x57, 0x53, 0x48, 0x81, 0xec, 0x18, 1, 0, 0, 0x48, 0x89, 0xf8,
+        ];
         assert_eq!(frame_size(&code), Some(8 + 8 + 0x118));
     }
 
@@ -193,13 +230,24 @@ mod tests {
 
     #[test]
     fn a_cut_prologue_is_not_guessed() {
-        assert_eq!(frame_size(&[0x53, 0x48, 0x81, 0xec]), Some(8), "the rest was not executed yet");
+        assert_eq!(
+            frame_size(&[0x53, 0x48, 0x81, 0xec]),
+            Some(8),
+            "the rest was not executed yet"
+        );
+    }
+
+    #[test]
+    fn a_copy_begins_in_the_red_zone_of_the_same_page() {
+        assert_eq!(live_from(0x7f00_0000_0804), 0x7f00_0000_0780);
+        assert_eq!(live_from(0x7f00_0000_0010), 0x7f00_0000_0000);
     }
 
     #[test]
     fn the_thread_pointer_is_this_threads_own() {
         let here = thread_pointer();
-        let there = std::thread::scope(|scope| scope.spawn(thread_pointer).join().expect("no panic"));
+        let there =
+            std::thread::scope(|scope| scope.spawn(thread_pointer).join().expect("no panic"));
         assert_ne!(here, there);
     }
 }

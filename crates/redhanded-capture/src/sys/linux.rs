@@ -1,5 +1,6 @@
 //! Linux on `x86_64`: everything can be looked at.
 
+mod doubt;
 mod engine;
 mod fd;
 mod memory;
@@ -25,7 +26,11 @@ use std::path::PathBuf;
 
 /// The file to read a module's symbols from: the running executable is there even after its path was deleted or replaced.
 pub(crate) fn file_of(module: &Module) -> PathBuf {
-    if module.is_main { PathBuf::from("/proc/self/exe") } else { module.path.clone() }
+    if module.is_main {
+        PathBuf::from("/proc/self/exe")
+    } else {
+        module.path.clone()
+    }
 }
 
 /// Code outside of every module was made at run time: it has no names.

@@ -14,7 +14,9 @@ pub(crate) struct Task {
 
 impl Task {
     pub(crate) fn current() -> Self {
-        Self { thread: std::thread::current() }
+        Self {
+            thread: std::thread::current(),
+        }
     }
 
     pub(crate) fn tid(&self) -> u32 {
@@ -60,8 +62,14 @@ impl Engine {
     }
 
     pub(crate) fn locate(&mut self, ips: &[usize]) -> RawStack {
-        let frame = |&ip: &usize| RawFrame { address: (ip as u64).wrapping_sub(1), ..RawFrame::default() };
-        RawStack { frames: ips.iter().map(frame).collect(), complete: true }
+        let frame = |&ip: &usize| RawFrame {
+            address: (ip as u64).wrapping_sub(1),
+            ..RawFrame::default()
+        };
+        RawStack {
+            frames: ips.iter().map(frame).collect(),
+            complete: true,
+        }
     }
 }
 
@@ -87,7 +95,9 @@ pub(crate) fn name_without_module(address: u64) -> Vec<Frame> {
     backtrace::resolve(address as usize as *mut std::ffi::c_void, |symbol| {
         let mut frame = Frame::default();
         frame.function = symbol.name().map(|name| format!("{name:#}"));
-        frame.file = symbol.filename().map(|path| path.to_string_lossy().into_owned());
+        frame.file = symbol
+            .filename()
+            .map(|path| path.to_string_lossy().into_owned());
         frame.line = symbol.lineno();
         frame.column = symbol.colno();
         frames.push(frame);

@@ -38,7 +38,10 @@ fn poller() {
 
 #[inline(never)]
 fn poll_then_spin(local: &[u64; 40]) -> u64 {
-    let pause = libc::timespec { tv_sec: 0, tv_nsec: 40_000 };
+    let pause = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 40_000,
+    };
     // SAFETY: no descriptors, and a timeout that lives across the call.
     unsafe { libc::ppoll(std::ptr::null_mut(), 0, &raw const pause, std::ptr::null()) };
     spin(local[3])
@@ -71,6 +74,10 @@ fn alternating() -> Verdict {
         }
     });
     let mut sampler = Sampler::new();
+    while !sampler
+        .sample(&thread, DEADLINE)
+        .is_ok_and(|sample| is_rooted(&sample.stack))
+    {}
     let (mut tally, mut seed, mut by_signal, mut moved) = (Tally::default(), 1, 0, 0);
     while tally.captures + moved < captures() * 4 {
         jitter(&mut seed);
@@ -79,16 +86,26 @@ fn alternating() -> Verdict {
                 tally.captures += 1;
                 by_signal += usize::from(sample.on_cpu);
                 tally.complete += usize::from(sample.stack.complete);
-                tally.impossible += usize::from(sample.stack.complete && !is_possible(&sample.stack));
+                if sample.stack.complete && !is_possible(&sample.stack) {
+                    tally.impossible += 1;
+                    tally.note_example(&sample.stack);
+                }
             }
             Err(NoStack::Moved) => moved += 1,
             Err(reason) => return Err(reason.to_string()),
         }
     }
     if by_signal == 0 || by_signal == tally.captures || tally.complete * 100 < tally.captures * 99 {
-        return Err(format!("{by_signal} of {} by signal, {} complete", tally.captures, tally.complete));
+        return Err(format!(
+            "{by_signal} of {} by signal, {} complete",
+            tally.captures, tally.complete
+        ));
     }
-    tally.note = format!("{by_signal} by signal, {} without, {moved} refused", tally.captures - by_signal);
+    let figures = format!(
+        "{by_signal} by signal, {} without, {moved} refused",
+        tally.captures - by_signal
+    );
+    tally.note.insert_str(0, &figures);
     Ok(tally)
 }
 
@@ -101,16 +118,33 @@ fn no_eintr() -> Verdict {
             INTERRUPTED.fetch_add(1, Ordering::Relaxed);
         }
     }
-    let day = libc::timespec { tv_sec: 86_400, tv_nsec: 0 };
+    let day = libc::timespec {
+        tv_sec: 86_400,
+        tv_nsec: 0,
+    };
     // SAFETY: (all three) pointers live across the call, and counts are right.
     let threads = [
-        start(move || unsafe { check(libc::ppoll(std::ptr::null_mut(), 0, &raw const day, std::ptr::null())) }),
+        start(move || unsafe {
+            check(libc::ppoll(
+                std::ptr::null_mut(),
+                0,
+                &raw const day,
+                std::ptr::null(),
+            ))
+        }),
         // SAFETY: see above.
         start(move || unsafe { check(libc::nanosleep(&raw const day, std::ptr::null_mut())) }),
         start(move || {
             let mut event = libc::epoll_event { events: 0, u64: 0 };
             // SAFETY: see above.
-            unsafe { check(libc::epoll_wait(libc::epoll_create1(0), &raw mut event, 1, 86_400_000)) };
+            unsafe {
+                check(libc::epoll_wait(
+                    libc::epoll_create1(0),
+                    &raw mut event,
+                    1,
+                    86_400_000,
+                ))
+            };
         }),
     ];
     let mut sampler = Sampler::new();
@@ -121,7 +155,9 @@ fn no_eintr() -> Verdict {
     let mut tally = Tally::default();
     while tally.captures < captures() {
         for thread in &threads {
-            let sample = sampler.sample(thread, DEADLINE).map_err(|reason| reason.to_string())?;
+            let sample = sampler
+                .sample(thread, DEADLINE)
+                .map_err(|reason| reason.to_string())?;
             tally.captures += 1;
             tally.complete += usize::from(sample.stack.complete);
         }

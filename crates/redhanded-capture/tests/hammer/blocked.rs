@@ -12,9 +12,33 @@ use std::sync::{Condvar, Mutex, RwLock, mpsc};
 use std::time::Duration;
 
 pub(crate) const NAMES: &[&str] = &[
-    "connect", "connect_timeout", "mutex", "rwlock", "condvar", "condvar_timeout", "mpsc", "pipe_read", "pipe_write", "recv", "recv_timeout",
-    "udp_recv", "accept", "sleep", "park", "join", "child_wait", "poll", "ppoll", "select", "epoll_wait", "fifo_open", "flock", "eventfd_read",
-    "unix_recv", "sigtimedwait", "getaddrinfo_like",
+    "connect",
+    "connect_timeout",
+    "mutex",
+    "rwlock",
+    "condvar",
+    "condvar_timeout",
+    "mpsc",
+    "pipe_read",
+    "pipe_write",
+    "recv",
+    "recv_timeout",
+    "udp_recv",
+    "accept",
+    "sleep",
+    "park",
+    "join",
+    "child_wait",
+    "poll",
+    "ppoll",
+    "select",
+    "epoll_wait",
+    "fifo_open",
+    "flock",
+    "eventfd_read",
+    "unix_recv",
+    "sigtimedwait",
+    "getaddrinfo_like",
 ];
 
 const LONG: Duration = Duration::from_secs(1000);
@@ -33,9 +57,13 @@ fn compare(thread: &Thread, call: &str) -> Verdict {
     let mut tally = Tally::default();
     let mut last = Sample::default();
     for _ in 0..captures().min(2000) {
-        let sample = sampler.sample(thread, DEADLINE).map_err(|reason| reason.to_string())?;
+        let sample = sampler
+            .sample(thread, DEADLINE)
+            .map_err(|reason| reason.to_string())?;
         if sample.on_cpu || sample.syscall.is_none_or(|syscall| syscall.name() != call) {
-            return Err(format!("a blocked thread was signalled or its call is wrong: {sample:?}"));
+            return Err(format!(
+                "a blocked thread was signalled or its call is wrong: {sample:?}"
+            ));
         }
         tally.captures += 1;
         tally.complete += usize::from(sample.stack.complete);
@@ -43,12 +71,23 @@ fn compare(thread: &Thread, call: &str) -> Verdict {
         last = sample;
     }
     if tally.complete != tally.captures {
-        return Err(format!("{} of {} are complete: {:x?}", tally.complete, tally.captures, last.stack));
+        return Err(format!(
+            "{} of {} are complete: {:x?}",
+            tally.complete, tally.captures, last.stack
+        ));
     }
     let truth = truth::callers(thread)?;
-    let ours: Vec<u64> = last.stack.frames.iter().skip(1).map(|frame| frame.address + 1).collect();
+    let ours: Vec<u64> = last
+        .stack
+        .frames
+        .iter()
+        .skip(1)
+        .map(|frame| frame.address + 1)
+        .collect();
     if ours.len() < 8 || ours != truth {
-        return Err(format!("callers differ from the signal's truth:\n  ours  {ours:x?}\n  truth {truth:x?}"));
+        return Err(format!(
+            "callers differ from the signal's truth:\n  ours  {ours:x?}\n  truth {truth:x?}"
+        ));
     }
     tally.note = format!("{} callers, identical to the signal's truth", ours.len());
     Ok(tally)
@@ -61,11 +100,17 @@ fn blocker(name: &str) -> Option<(&'static str, Block)> {
     let forever: (&str, Block) = match name {
         "connect" => {
             let address = full_listener();
-            ("connect", Box::new(move || drop(TcpStream::connect(address))))
+            (
+                "connect",
+                Box::new(move || drop(TcpStream::connect(address))),
+            )
         }
         "connect_timeout" => {
             let address = full_listener();
-            ("poll", Box::new(move || drop(TcpStream::connect_timeout(&address, LONG))))
+            (
+                "poll",
+                Box::new(move || drop(TcpStream::connect_timeout(&address, LONG))),
+            )
         }
         "mutex" => ("futex", Box::new(locked_mutex())),
         "rwlock" => {
@@ -73,23 +118,35 @@ fn blocker(name: &str) -> Option<(&'static str, Block)> {
             std::mem::forget(lock.write());
             ("futex", Box::new(|| drop(lock.read())))
         }
-        "condvar" => ("futex", Box::new(|| {
-            let (mutex, condvar) = (Mutex::new(()), Condvar::new());
-            drop(condvar.wait(mutex.lock().expect("fresh")));
-        })),
-        "condvar_timeout" => ("futex", Box::new(|| {
-            let (mutex, condvar) = (Mutex::new(()), Condvar::new());
-            drop(condvar.wait_timeout(mutex.lock().expect("fresh"), LONG));
-        })),
+        "condvar" => (
+            "futex",
+            Box::new(|| {
+                let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+                drop(condvar.wait(mutex.lock().expect("fresh")));
+            }),
+        ),
+        "condvar_timeout" => (
+            "futex",
+            Box::new(|| {
+                let (mutex, condvar) = (Mutex::new(()), Condvar::new());
+                drop(condvar.wait_timeout(mutex.lock().expect("fresh"), LONG));
+            }),
+        ),
         "mpsc" => {
             let (send, receive) = mpsc::channel::<u32>();
             std::mem::forget(send);
-            ("futex", Box::new(move || drop(receive.recv())))
+            ("futex", Box::new(move || while receive.recv().is_ok() {}))
         }
         "sleep" => ("clock_nanosleep", Box::new(|| std::thread::sleep(LONG))),
         "park" => ("futex", Box::new(std::thread::park)),
-        "join" => ("futex", Box::new(|| drop(std::thread::spawn(|| std::thread::sleep(LONG)).join()))),
-        "child_wait" => ("wait4", Box::new(|| drop(std::process::Command::new("sleep").arg("20").status()))),
+        "join" => (
+            "futex",
+            Box::new(|| drop(std::thread::spawn(|| std::thread::sleep(LONG)).join())),
+        ),
+        "child_wait" => (
+            "wait4",
+            Box::new(|| drop(std::process::Command::new("sleep").arg("20").status())),
+        ),
         _ => return descriptor_blocker(name),
     };
     Some(forever)
@@ -99,7 +156,10 @@ fn descriptor_blocker(name: &str) -> Option<(&'static str, Block)> {
     let (reader, writer) = pipe();
     let on_descriptor: (&str, Block) = match name {
         "pipe_read" => ("read", Box::new(move || drop(file(reader).read(&mut [0])))),
-        "pipe_write" => ("write", Box::new(move || drop(std::io::Write::write_all(&mut file(writer), &[0; 1 << 20])))),
+        "pipe_write" => (
+            "write",
+            Box::new(move || drop(std::io::Write::write_all(&mut file(writer), &[0; 1 << 20]))),
+        ),
         "recv" => {
             let (mut stream, _other) = connected();
             ("recvfrom", Box::new(move || drop(stream.read(&mut [0]))))
@@ -139,53 +199,87 @@ fn descriptor_blocker(name: &str) -> Option<(&'static str, Block)> {
             let holder = std::fs::File::create(&path).expect("creates");
             holder.lock().expect("locks");
             std::mem::forget(holder);
-            ("flock", Box::new(move || drop(std::fs::File::open(&path).expect("there").lock())))
+            (
+                "flock",
+                Box::new(move || drop(std::fs::File::open(&path).expect("there").lock())),
+            )
         }
         _ => return waiting_blocker(name, reader),
     };
     Some(on_descriptor)
 }
 
+static DAY: libc::timespec = libc::timespec {
+    tv_sec: 86_400,
+    tv_nsec: 0,
+};
+
 /// Calls of libc's that std does not make.
 fn waiting_blocker(name: &str, reader: i32) -> Option<(&'static str, Block)> {
-    let day = libc::timespec { tv_sec: 86_400, tv_nsec: 0 };
-    let null = std::ptr::null::<libc::sigset_t>();
-    let polled = libc::pollfd { fd: reader, events: libc::POLLIN, revents: 0 };
-    let null = null as usize; // a pointer is not Send
     let waiting: (&str, Block) = match name {
-        // SAFETY: (all below) the pointers live across the call, and counts are right.
-        "poll" => ("poll", Box::new(move || unsafe { drop(libc::poll(&mut polled.clone(), 1, -1)) })),
-        // SAFETY: see above.
-        "ppoll" => ("ppoll", Box::new(move || unsafe { drop(libc::ppoll(&mut polled.clone(), 1, &raw const day, null as *const _)) })),
-        "select" => ("pselect6", Box::new(move || {
-            // SAFETY: see above; all zeroes is an empty set, and the descriptor is small.
-            unsafe {
-                let mut set: libc::fd_set = std::mem::zeroed();
-                libc::FD_SET(reader, &raw mut set);
-                let none = std::ptr::null_mut();
-                libc::pselect(reader + 1, &raw mut set, none, none, &raw const day, null as *const _);
-            }
-        })),
-        "epoll_wait" => ("epoll_wait", Box::new(move || {
-            let mut event = libc::epoll_event { events: 0, u64: 0 };
-            // SAFETY: see above.
-            unsafe { libc::epoll_wait(libc::epoll_create1(0), &raw mut event, 1, -1) };
-        })),
-        "sigtimedwait" => ("rt_sigtimedwait", Box::new(move || {
-            // SAFETY: see above; sigemptyset initialises the set.
-            unsafe {
-                let mut set: libc::sigset_t = std::mem::zeroed();
-                libc::sigemptyset(&raw mut set);
-                libc::sigaddset(&raw mut set, libc::SIGUSR1);
-                libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const day);
-            }
-        })),
+        "poll" => ("poll", Box::new(move || poll(reader, -1))),
         // A resolver waits for its answer by poll with a timeout.
-        // SAFETY: see above.
-        "getaddrinfo_like" => ("poll", Box::new(move || unsafe { drop(libc::poll(&mut polled.clone(), 1, 86_400_000)) })),
+        "getaddrinfo_like" => ("poll", Box::new(move || poll(reader, 86_400_000))),
+        "ppoll" => ("ppoll", Box::new(move || ppoll(reader))),
+        "select" => ("pselect6", Box::new(move || select(reader))),
+        "epoll_wait" => ("epoll_wait", Box::new(epoll)),
+        "sigtimedwait" => ("rt_sigtimedwait", Box::new(wait_for_signal)),
         _ => return None,
     };
     Some(waiting)
+}
+
+fn readable(fd: i32) -> libc::pollfd {
+    libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }
+}
+
+fn poll(fd: i32, timeout_ms: i32) {
+    let mut polled = readable(fd);
+    // SAFETY: one descriptor, which lives across the call.
+    unsafe { libc::poll(&raw mut polled, 1, timeout_ms) };
+}
+
+fn ppoll(fd: i32) {
+    let mut polled = readable(fd);
+    // SAFETY: one descriptor and a timeout, which live across the call; no mask.
+    unsafe { libc::ppoll(&raw mut polled, 1, &raw const DAY, std::ptr::null()) };
+}
+
+fn select(fd: i32) {
+    let none = std::ptr::null_mut();
+    // SAFETY: all zeroes is an empty set, the descriptor is small, and both pointers live across the call.
+    unsafe {
+        let mut set: libc::fd_set = std::mem::zeroed();
+        libc::FD_SET(fd, &raw mut set);
+        libc::pselect(
+            fd + 1,
+            &raw mut set,
+            none,
+            none,
+            &raw const DAY,
+            std::ptr::null(),
+        );
+    }
+}
+
+fn epoll() {
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: room for one event, which lives across the call.
+    unsafe { libc::epoll_wait(libc::epoll_create1(0), &raw mut event, 1, -1) };
+}
+
+fn wait_for_signal() {
+    // SAFETY: sigemptyset initialises the set; both pointers live across the call.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGUSR1);
+        libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const DAY);
+    }
 }
 
 fn locked_mutex() -> impl FnMut() + Send {

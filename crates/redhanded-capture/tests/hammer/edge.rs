@@ -9,8 +9,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub(crate) const NAMES: &[&str] =
-    &["exiting_threads", "ended_thread", "signal_blocked", "sp_out_of_bounds", "near_guard_page", "wild_frame_pointer", "no_unwind_tables"];
+pub(crate) const NAMES: &[&str] = &[
+    "exiting_threads",
+    "ended_thread",
+    "signal_blocked",
+    "sp_out_of_bounds",
+    "near_guard_page",
+    "wild_frame_pointer",
+    "no_unwind_tables",
+];
 
 pub(crate) fn run(name: &str) -> Option<Verdict> {
     Some(match name {
@@ -26,7 +33,12 @@ pub(crate) fn run(name: &str) -> Option<Verdict> {
 }
 
 fn one(complete: bool, note: &str) -> Verdict {
-    Ok(Tally { captures: 1, complete: usize::from(complete), impossible: 0, note: note.to_owned() })
+    Ok(Tally {
+        captures: 1,
+        complete: usize::from(complete),
+        impossible: 0,
+        note: note.to_owned(),
+    })
 }
 
 /// Short-lived threads, looked at while they end.
@@ -36,9 +48,12 @@ fn exiting_threads() -> Verdict {
         std::thread::spawn(|| {
             for round in 0u64.. {
                 let body = move || {
-                    FRESH.lock().expect("no panic").push(Thread::current());
+                    let mut fresh = FRESH.lock().expect("no panic");
+                    fresh.truncate(16);
+                    fresh.push(Thread::current());
+                    drop(fresh);
                     let begun = Instant::now();
-                    while begun.elapsed() < Duration::from_micros(round % 7 * 15) {}
+                    while begun.elapsed() < Duration::from_micros(round % 7 * 100) {}
                 };
                 std::thread::spawn(body).join().expect("no panic");
             }
@@ -47,7 +62,9 @@ fn exiting_threads() -> Verdict {
     let mut sampler = Sampler::new();
     let (mut tally, mut gone) = (Tally::default(), 0);
     while tally.captures < captures() * 2 {
-        let Some(thread) = FRESH.lock().expect("no panic").pop() else { continue };
+        let Some(thread) = FRESH.lock().expect("no panic").pop() else {
+            continue;
+        };
         match sampler.sample(&thread, Duration::from_millis(50)) {
             Ok(sample) => {
                 tally.complete += usize::from(sample.stack.complete);
@@ -65,7 +82,9 @@ fn exiting_threads() -> Verdict {
 }
 
 fn ended_thread() -> Verdict {
-    let thread = std::thread::spawn(Thread::current).join().expect("no panic");
+    let thread = std::thread::spawn(Thread::current)
+        .join()
+        .expect("no panic");
     let begun = Instant::now();
     while thread.is_alive() && begun.elapsed() < Duration::from_secs(10) {
         std::thread::yield_now();
@@ -88,7 +107,9 @@ fn signal_blocked() -> Verdict {
     }
     let thread = start(|| {
         mask(libc::SIG_BLOCK);
-        while DEAF.load(Ordering::Relaxed) {}
+        while DEAF.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
         mask(libc::SIG_UNBLOCK);
         tight();
     });
@@ -101,15 +122,22 @@ fn signal_blocked() -> Verdict {
     }
     for _ in 0..20 {
         let begun = Instant::now();
-        if sampler.sample(&thread, Duration::from_millis(5)).is_ok() || begun.elapsed() > Duration::from_secs(2) {
-            return Err(format!("a deaf thread answered, or we waited: {:?}", begun.elapsed()));
+        if sampler.sample(&thread, Duration::from_millis(5)).is_ok()
+            || begun.elapsed() > Duration::from_secs(2)
+        {
+            return Err(format!(
+                "a deaf thread answered, or we waited: {:?}",
+                begun.elapsed()
+            ));
         }
     }
     DEAF.store(false, Ordering::Relaxed);
     let begun = Instant::now();
     loop {
         match sampler.sample(&thread, DEADLINE) {
-            Ok(sample) if has_function(&sample.stack, tight as fn() as usize) => return one(true, "20 times busy, then heard"),
+            Ok(sample) if has_function(&sample.stack, tight as fn() as usize) => {
+                return one(true, "20 times busy, then heard");
+            }
             Ok(_) | Err(NoStack::Busy) if begun.elapsed() < Duration::from_secs(20) => {}
             other => return Err(format!("{other:?}")),
         }
@@ -117,7 +145,11 @@ fn signal_blocked() -> Verdict {
 }
 
 /// Waits for the first answer that is not about a thread still on its way.
-fn settle(sampler: &mut Sampler, thread: &Thread, is_there: impl Fn(&Result<redhanded_capture::Sample, NoStack>) -> bool) -> Verdict {
+fn settle(
+    sampler: &mut Sampler,
+    thread: &Thread,
+    is_there: impl Fn(&Result<redhanded_capture::Sample, NoStack>) -> bool,
+) -> Verdict {
     let begun = Instant::now();
     loop {
         let result = sampler.sample(thread, DEADLINE);
@@ -137,13 +169,16 @@ fn sp_out_of_bounds() -> Verdict {
         // SAFETY: the new stack is valid memory, and the loop never returns to miss the old one.
         unsafe { asm!("mov rsp, {0}", "2: pause", "jmp 2b", in(reg) top, options(noreturn)) }
     });
-    settle(&mut Sampler::new(), &thread, |result| *result == Err(NoStack::OutOfBounds))
+    settle(&mut Sampler::new(), &thread, |result| {
+        *result == Err(NoStack::OutOfBounds)
+    })
 }
 
 /// With less than 1.5 KiB of stack left there is no room for a signal frame: the alternate stack must be used.
 fn near_guard_page() -> Verdict {
     static DOWN: AtomicBool = AtomicBool::new(false);
     #[inline(never)]
+    #[expect(unconditional_recursion, reason = "it ends in `tight`, which does not")]
     fn down(limit: usize, depth: u64) -> u64 {
         let local = black_box([depth; 4]);
         if (&raw const local as usize) - limit < 1500 {
@@ -162,7 +197,11 @@ fn near_guard_page() -> Verdict {
             && matches!(result, Ok(sample) if !sample.stack.complete && has_function(&sample.stack, down as fn(usize, u64) -> u64 as usize))
     };
     let verdict = settle(&mut sampler, &thread, there)?;
-    if action(libc::SIGSEGV) == before && before > 1 { Ok(verdict) } else { Err("std's own SIGSEGV handler is gone".to_owned()) }
+    if action(libc::SIGSEGV) == before && before > 1 {
+        Ok(verdict)
+    } else {
+        Err("std's own SIGSEGV handler is gone".to_owned())
+    }
 }
 
 fn stack_start() -> usize {
@@ -205,9 +244,7 @@ unsafe extern "C" fn wild() {
 fn wild_frame_pointer() -> Verdict {
     // SAFETY: it never returns.
     let thread = start(|| unsafe { wild() });
-    let there = |result: &Result<redhanded_capture::Sample, NoStack>| {
-        matches!(result, Ok(sample) if !sample.stack.complete && sample.stack.frames.len() == 1)
-    };
+    let there = |result: &Result<redhanded_capture::Sample, NoStack>| matches!(result, Ok(sample) if !sample.stack.complete && sample.stack.frames.len() == 1);
     settle(&mut Sampler::new(), &thread, there)
 }
 
@@ -217,14 +254,25 @@ fn no_unwind_tables() -> Verdict {
         // SAFETY: a fresh page that is filled before it is called: `pause; jmp`.
         unsafe {
             let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-            let page = libc::mmap(std::ptr::null_mut(), 4096, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                rights,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
             page.cast::<[u8; 4]>().write([0xf3, 0x90, 0xeb, 0xfc]);
             std::mem::transmute::<*mut libc::c_void, extern "C" fn()>(page)();
         }
     });
     let mut sampler = Sampler::new();
     // The return address lies on top of the stack, so even this is whole.
-    let verdict = settle(&mut sampler, &thread, |result| matches!(result, Ok(sample) if sample.stack.frames.first().is_some_and(|frame| frame.module.is_none())))?;
+    let verdict = settle(
+        &mut sampler,
+        &thread,
+        |result| matches!(result, Ok(sample) if sample.stack.frames.first().is_some_and(|frame| frame.module.is_none())),
+    )?;
     let blocked = start(|| std::thread::sleep(Duration::from_secs(100)));
     wait_until_in(&mut sampler, &blocked, "clock_nanosleep")?;
     Ok(verdict)

@@ -47,9 +47,35 @@ mod runner {
         pub(crate) note: String,
     }
 
+    impl Tally {
+        /// Keeps the first false stacks for the eye.
+        pub(crate) fn note_example(&mut self, stack: &redhanded_capture::RawStack) {
+            if self.impossible <= 3 {
+                let frames = redhanded_capture::Symbolizer::new().symbolize(stack);
+                let names: Vec<&str> = frames
+                    .iter()
+                    .map(|frame| frame.function.as_deref().unwrap_or("?"))
+                    .collect();
+                let frame = |frame: &redhanded_capture::RawFrame| {
+                    format!(
+                        "{:x}{}",
+                        frame.offset().unwrap_or(frame.address),
+                        frame.module.as_ref().map_or("?", |module| &module.name)
+                    )
+                };
+                let places: Vec<String> = stack.frames.iter().map(frame).collect();
+                self.note
+                    .push_str(&format!("\n    false: {names:?} {places:?}"));
+            }
+        }
+    }
+
     /// How many captures a workload makes.
     pub(crate) fn captures() -> usize {
-        std::env::var("REDHANDED_HAMMER_CAPTURES").ok().and_then(|count| count.parse().ok()).unwrap_or(300)
+        std::env::var("REDHANDED_HAMMER_CAPTURES")
+            .ok()
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(300)
     }
 
     pub(crate) fn main() {
@@ -63,7 +89,14 @@ mod runner {
     }
 
     fn all() -> Vec<&'static str> {
-        [spin::NAMES, blocked::NAMES, alternate::NAMES, edge::NAMES, signals::NAMES].concat()
+        [
+            spin::NAMES,
+            blocked::NAMES,
+            alternate::NAMES,
+            edge::NAMES,
+            signals::NAMES,
+        ]
+        .concat()
     }
 
     fn child(workload: &str) -> ExitCode {
@@ -83,7 +116,11 @@ mod runner {
                     if tally.note.is_empty() { "" } else { "; " },
                     tally.note
                 );
-                if tally.impossible == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                if tally.impossible == 0 {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                }
             }
             Err(reason) => {
                 eprint!("{reason}");
@@ -97,11 +134,31 @@ mod runner {
         if arguments.iter().any(|argument| argument == "--list") {
             return ExitCode::SUCCESS;
         }
-        let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-        let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-        let failed: Vec<&str> = all().into_iter().filter(|name| wanted(name)).filter(|name| !passes(name)).collect();
-        eprintln!("hammer: {}", if failed.is_empty() { "all passed".to_owned() } else { format!("FAILED: {failed:?}") });
-        if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let filters: Vec<&String> = arguments
+            .iter()
+            .filter(|argument| !argument.starts_with('-'))
+            .collect();
+        let wanted = |name: &str| {
+            filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+        };
+        let failed: Vec<&str> = all()
+            .into_iter()
+            .filter(|name| wanted(name))
+            .filter(|name| !passes(name))
+            .collect();
+        eprintln!(
+            "hammer: {}",
+            if failed.is_empty() {
+                "all passed".to_owned()
+            } else {
+                format!("FAILED: {failed:?}")
+            }
+        );
+        if failed.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 
     fn passes(name: &str) -> bool {
@@ -116,7 +173,10 @@ mod runner {
         let status = wait(&mut child, limit);
         let mut said = String::new();
         if status.is_some() {
-            let _ = child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
+            let _ = child
+                .stderr
+                .take()
+                .map(|mut pipe| pipe.read_to_string(&mut said));
         }
         let verdict = match status {
             Some(status) if status.success() => "ok",
@@ -128,7 +188,9 @@ mod runner {
     }
 
     fn crash(status: ExitStatus) -> String {
-        status.signal().map_or("FAILED".to_owned(), |signal| format!("CRASHED by signal {signal}"))
+        status.signal().map_or("FAILED".to_owned(), |signal| {
+            format!("CRASHED by signal {signal}")
+        })
     }
 
     /// Waits for at most `limit`, then ends the child and returns `None`.

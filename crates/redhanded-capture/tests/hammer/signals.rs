@@ -31,7 +31,10 @@ fn take_signal() {
 /// A thread in `tight`, for sure.
 fn spinning(sampler: &mut Sampler) -> Thread {
     let thread = start(tight);
-    while !sampler.sample(&thread, DEADLINE).is_ok_and(|sample| has_function(&sample.stack, tight as fn() as usize)) {}
+    while !sampler
+        .sample(&thread, DEADLINE)
+        .is_ok_and(|sample| has_function(&sample.stack, tight as fn() as usize))
+    {}
     thread
 }
 
@@ -50,7 +53,9 @@ fn chained() -> Verdict {
                 return Err(format!("signal {round} was not passed on"));
             }
         }
-        let sample = sampler.sample(&thread, DEADLINE).map_err(|reason| reason.to_string())?;
+        let sample = sampler
+            .sample(&thread, DEADLINE)
+            .map_err(|reason| reason.to_string())?;
         tally.captures += 1;
         tally.complete += usize::from(sample.stack.complete);
     }
@@ -66,14 +71,25 @@ fn taken_later() -> Verdict {
     let thread = spinning(&mut sampler);
     sampler.abilities().running_threads?;
     take_signal();
-    let (result, ability) = (sampler.sample(&thread, DEADLINE), sampler.abilities().running_threads);
-    if result != Err(NoStack::SignalTaken) || ability.is_ok() || HEARD.load(Ordering::Relaxed) != 0 {
+    let (result, ability) = (
+        sampler.sample(&thread, DEADLINE),
+        sampler.abilities().running_threads,
+    );
+    if result != Err(NoStack::SignalTaken) || ability.is_ok() || HEARD.load(Ordering::Relaxed) != 0
+    {
         return Err(format!("{result:?} {ability:?} {HEARD:?}"));
     }
     let blocked = start(|| std::thread::sleep(Duration::from_secs(100)));
     wait_until_in(&mut sampler, &blocked, "clock_nanosleep")?;
-    let sample = sampler.sample(&blocked, DEADLINE).map_err(|reason| reason.to_string())?;
-    Ok(Tally { captures: 1, complete: usize::from(sample.stack.complete), impossible: 0, note: "blocked threads still work".to_owned() })
+    let sample = sampler
+        .sample(&blocked, DEADLINE)
+        .map_err(|reason| reason.to_string())?;
+    Ok(Tally {
+        captures: 1,
+        complete: usize::from(sample.stack.complete),
+        impossible: 0,
+        note: "blocked threads still work".to_owned(),
+    })
 }
 
 /// Two installs side by side take turns.
@@ -83,13 +99,22 @@ fn two_samplers() -> Verdict {
     let hammer = |mut sampler: Sampler, thread: std::sync::Arc<Thread>| {
         let mut complete = 0;
         for _ in 0..captures() {
-            let sample = sampler.sample(&thread, DEADLINE).map_err(|reason| reason.to_string())?;
-            complete += usize::from(sample.stack.complete && has_function(&sample.stack, tight as fn() as usize));
+            let sample = sampler
+                .sample(&thread, DEADLINE)
+                .map_err(|reason| reason.to_string())?;
+            complete += usize::from(
+                sample.stack.complete && has_function(&sample.stack, tight as fn() as usize),
+            );
         }
         Ok::<usize, String>(complete)
     };
     let other = thread.clone();
     let second = std::thread::spawn(move || hammer(Sampler::new(), other));
     let complete = hammer(first, thread)? + second.join().map_err(|_| "panicked")??;
-    Ok(Tally { captures: captures() * 2, complete, impossible: captures() * 2 - complete, note: String::new() })
+    Ok(Tally {
+        captures: captures() * 2,
+        complete,
+        impossible: captures() * 2 - complete,
+        note: String::new(),
+    })
 }

@@ -25,7 +25,10 @@ pub(crate) fn start_with_stack(stack: usize, mut work: impl FnMut() + Send + 'st
         send.send(Thread::current()).expect("somebody waits");
         work_root(&mut work);
     };
-    std::thread::Builder::new().stack_size(stack).spawn(body).expect("starts");
+    std::thread::Builder::new()
+        .stack_size(stack)
+        .spawn(body)
+        .expect("starts");
     receive.recv().expect("registers")
 }
 
@@ -50,7 +53,10 @@ pub(crate) fn tight() {
 }
 
 pub(crate) fn has_function(stack: &RawStack, function: usize) -> bool {
-    stack.frames.iter().any(|frame| frame.function == Some(function as u64))
+    stack
+        .frames
+        .iter()
+        .any(|frame| frame.function == Some(function as u64))
 }
 
 pub(crate) fn is_rooted(stack: &RawStack) -> bool {
@@ -58,7 +64,11 @@ pub(crate) fn is_rooted(stack: &RawStack) -> bool {
 }
 
 /// Waits until the thread is blocked in the named system call; polling, because only the kernel knows when.
-pub(crate) fn wait_until_in(sampler: &mut Sampler, thread: &Thread, call: &str) -> Result<(), String> {
+pub(crate) fn wait_until_in(
+    sampler: &mut Sampler,
+    thread: &Thread,
+    call: &str,
+) -> Result<(), String> {
     let begun = Instant::now();
     loop {
         let activity = sampler.activity(thread);
@@ -75,7 +85,9 @@ pub(crate) fn wait_until_in(sampler: &mut Sampler, thread: &Thread, call: &str) 
 
 /// A pseudo-random pause of up to 8 µs, so that captures do not fall into step with the target.
 pub(crate) fn jitter(seed: &mut u64) {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     let pause = Duration::from_nanos(*seed >> 51);
     let begun = Instant::now();
     while begun.elapsed() < pause {

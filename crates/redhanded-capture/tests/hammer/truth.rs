@@ -20,7 +20,8 @@ static INTERRUPTED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" fn on_signal(_: i32, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a ucontext_t to this SA_SIGINFO handler.
-    let pc = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize] };
+    let pc =
+        unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize] };
     let mut length = 0;
     // SAFETY: the only handler that runs, and nobody reads before LENGTH is set.
     let trace = unsafe { &mut *TRACE.0.get() };
@@ -45,7 +46,12 @@ pub(crate) fn callers(thread: &Thread) -> Result<Vec<u64>, String> {
         action.sa_sigaction = handler as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
         libc::sigaction(libc::SIGUSR2, &raw const action, std::ptr::null_mut());
-        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.tid(), libc::SIGUSR2);
+        libc::syscall(
+            libc::SYS_tgkill,
+            libc::getpid(),
+            thread.tid(),
+            libc::SIGUSR2,
+        );
     }
     let begun = Instant::now();
     while LENGTH.load(Ordering::Acquire) == 0 {
@@ -57,6 +63,14 @@ pub(crate) fn callers(thread: &Thread) -> Result<Vec<u64>, String> {
     // SAFETY: published by the Acquire load above, and no further signal is sent.
     let trace = unsafe { &(&*TRACE.0.get())[..LENGTH.load(Ordering::Acquire)] };
     let interrupted = INTERRUPTED.load(Ordering::Relaxed);
-    let at = trace.iter().position(|&ip| ip == interrupted).ok_or("the interrupted frame is not in the trace")?;
-    Ok(trace[at + 1..].iter().map(|&ip| ip as u64).collect())
+    let at = trace
+        .iter()
+        .position(|&ip| ip == interrupted)
+        .ok_or("the interrupted frame is not in the trace")?;
+    // libgcc goes one step past the outermost frame, to an address of zero.
+    Ok(trace[at + 1..]
+        .iter()
+        .map(|&ip| ip as u64)
+        .filter(|&ip| ip != 0)
+        .collect())
 }

@@ -10,7 +10,12 @@ const SENT_AGAIN: [&str; 3] = ["accept", "content-type", "user-agent"];
 /// The `curl` line for a redacted `request`, with a comment on what is missing from it.
 ///
 /// None for what curl cannot ask: `CONNECT` and targets that are no URL; and for a job.
-pub(super) fn line(request: &Request, url: &str, headers: &BTreeMap<String, String>, lost: u64) -> Option<String> {
+pub(super) fn line(
+    request: &Request,
+    url: &str,
+    headers: &BTreeMap<String, String>,
+    lost: u64,
+) -> Option<String> {
     if matches!(request.method.as_str(), "" | "CONNECT" | "JOB") {
         return None;
     }
@@ -26,7 +31,10 @@ pub(super) fn line(request: &Request, url: &str, headers: &BTreeMap<String, Stri
         line += " --request-target '*'";
     }
     for name in SENT_AGAIN {
-        if let Some(value) = headers.get(name).filter(|value| !value.is_empty() && value.len() <= LONGEST_VALUE) {
+        if let Some(value) = headers
+            .get(name)
+            .filter(|value| !value.is_empty() && value.len() <= LONGEST_VALUE)
+        {
             line = line + " -H " + &quoted(&format!("{name}: {value}"));
         }
     }
@@ -34,7 +42,10 @@ pub(super) fn line(request: &Request, url: &str, headers: &BTreeMap<String, Stri
     let notes = [
         note.map(str::to_owned),
         (lost > 0).then(|| format!("{lost} bytes of the target were not kept")),
-        request.body_bytes.filter(|bytes| *bytes > 0).map(|bytes| format!("body of {bytes} bytes was not kept")),
+        request
+            .body_bytes
+            .filter(|bytes| *bytes > 0)
+            .map(|bytes| format!("body of {bytes} bytes was not kept")),
     ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     if !notes.is_empty() {

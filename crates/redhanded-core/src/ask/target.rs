@@ -1,7 +1,7 @@
 //! The request target: path, query, and the URL they make with the host.
 
 use crate::facts::Facts;
-use crate::redact::{Redactor, REDACTED, printable, split_once, split_origin};
+use crate::redact::{Redactor, printable, split_once, split_origin};
 use printable::cut;
 
 /// A target taken apart, still raw.
@@ -36,17 +36,22 @@ impl<'f> Target<'f> {
     }
 
     pub(super) fn query(&self, redactor: &Redactor) -> Option<String> {
-        self.query.map(|query| cut(redactor.query(query), self.lost))
+        self.query
+            .map(|query| cut(redactor.query(query), self.lost))
     }
 
-    pub(super) fn path_params(&self, redactor: &Redactor, route: Option<&str>) -> Vec<(String, String)> {
+    pub(super) fn path_params(
+        &self,
+        redactor: &Redactor,
+        route: Option<&str>,
+    ) -> Vec<(String, String)> {
         let params = route.map(|route| redactor.path_params(self.path, route));
-        said_cut(params.unwrap_or_default(), self.lost_in_path())
+        params.unwrap_or_default()
     }
 
     pub(super) fn query_params(&self, redactor: &Redactor) -> Vec<(String, String)> {
         let params = self.query.map(|query| redactor.query_params(query));
-        said_cut(params.unwrap_or_default(), self.lost)
+        params.unwrap_or_default()
     }
 
     /// As long as values may be, with a word on what is missing.
@@ -59,28 +64,26 @@ impl<'f> Target<'f> {
         match self.host {
             Some(host) if self.whole.starts_with(b"/") => {
                 let host = redactor.host(host);
-                let query = self.query.map(|query| format!("?{}", redactor.query(query)));
+                let query = self
+                    .query
+                    .map(|query| format!("?{}", redactor.query(query)));
                 let path = redactor.path(self.path, route);
-                format!("{}://{host}{path}{}", self.scheme, query.unwrap_or_default())
+                format!(
+                    "{}://{host}{path}{}",
+                    self.scheme,
+                    query.unwrap_or_default()
+                )
             }
             // `OPTIONS *` asks about the server as a whole.
-            Some(host) if self.whole == b"*" => format!("{}://{}", self.scheme, redactor.host(host)),
+            Some(host) if self.whole == b"*" => {
+                format!("{}://{}", self.scheme, redactor.host(host))
+            }
             _ => redactor.url(self.whole, route),
         }
     }
 
-    fn lost_in_path(&self) -> u64 {
+    /// Bytes that were not copied and may belong to the path.
+    pub(super) fn lost_in_path(&self) -> u64 {
         if self.query.is_none() { self.lost } else { 0 }
     }
-}
-
-/// The last value of a cut target is not whole either, and says so.
-fn said_cut(mut params: Vec<(String, String)>, lost: u64) -> Vec<(String, String)> {
-    if let Some((_, value)) = params.last_mut()
-        && lost > 0
-        && value != REDACTED
-    {
-        *value = cut(std::mem::take(value), lost);
-    }
-    params
 }

@@ -80,15 +80,23 @@ fn conclude(mut stacks: Vec<Stack>) -> Named {
 /// samples stood in: they are at different places of the loop.
 fn shared_user_frame<'a>(stacks: &'a [Stack]) -> Option<&'a Frame> {
     let (first, others) = stacks.split_first()?;
-    let root = |s: &Stack| s.frames.iter().rev().map(|f| f.function.clone()).collect::<Vec<_>>();
-    let mine = root(first);
-    let shared = |other: &Stack| mine.iter().zip(root(other)).take_while(|(a, b)| a.is_some() && *a == b).count();
-    let depth = others.iter().map(shared).min().unwrap_or(mine.len());
+    let root = |s: &'a Stack| s.frames.iter().rev();
+    let shared = |other: &'a Stack| root(first).zip(root(other)).take_while(|(a, b)| same_place(a, b)).count();
+    let depth = others.iter().map(shared).min().unwrap_or(first.frames.len());
     let at = first.frames.iter().rev().take(depth).rposition(|f| f.user)?;
     let same_depth = |s: &'a Stack| s.frames.get(s.frames.len().checked_sub(at + 1)?);
     let candidates: Vec<(&Frame, u32)> = stacks.iter().filter_map(|s| Some((same_depth(s)?, s.samples))).collect();
     let votes = |line: Option<u32>| candidates.iter().filter(|(f, _)| f.line == line).map(|(_, n)| n).sum::<u32>();
     candidates.iter().map(|(f, _)| *f).rev().max_by_key(|f| votes(f.line))
+}
+
+/// The same function, or where nobody knows its name (the C library's start of a thread), the same
+/// address.
+fn same_place(a: &Frame, b: &Frame) -> bool {
+    if a.function.is_none() && b.function.is_none() {
+        return a.module == b.module && a.offset == b.offset;
+    }
+    a.function == b.function
 }
 
 fn culprit_of(frame: &Frame) -> Culprit {
@@ -121,7 +129,7 @@ mod tests {
 
     fn frame(function: &str, line: u32) -> Frame {
         let mut frame = Frame::default();
-        frame.function = Some(function.to_owned());
+        frame.function = Some(function.to_owned()).filter(|f| !f.is_empty());
         frame.line = Some(line);
         frame.user = function.starts_with("app::");
         frame
@@ -137,8 +145,8 @@ mod tests {
     #[test]
     fn the_shared_frame_is_blamed_and_not_the_leaf_that_happens_to_be_on_top() {
         let stacks = [
-            stack(3, &[("regex::step", 9), ("app::matches", 12), ("app::search", 40), ("tokio::poll", 1)]),
-            stack(9, &[("app::helper", 7), ("app::matches", 14), ("app::search", 40), ("tokio::poll", 1)]),
+            stack(3, &[("regex::step", 9), ("app::matches", 12), ("app::search", 40), ("tokio::poll", 1), ("", 0)]),
+            stack(9, &[("app::helper", 7), ("app::matches", 14), ("app::search", 40), ("tokio::poll", 1), ("", 0)]),
         ];
         let found = shared_user_frame(&stacks).expect("a frame");
         assert_eq!((found.function.as_deref(), found.line), (Some("app::matches"), Some(14)));

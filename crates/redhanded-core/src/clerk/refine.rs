@@ -1,7 +1,8 @@
 //! What names add to a verdict: the line to blame, the leaf, and who may hold what is waited for.
 
 use super::naming::Named;
-use redhanded_report::{Class, Confidence, Report, Role, StackKind, Verdict, WaitKind};
+use redhanded_report::{Class, Confidence, Report, Role, Stack, StackKind, Verdict, WaitKind};
+use std::collections::HashSet;
 
 /// Completes the verdict of a look whose stacks have names now. `others` are the open cases that
 /// could be the holder. Pure.
@@ -26,7 +27,7 @@ pub(super) fn refine<'a>(verdict: &mut Verdict, named: &Named, samples: u32, oth
         verdict.cause += &format!("; it waits in {leaf}");
     }
     if waits_for_a_holder(verdict) {
-        name_holder(verdict, others);
+        name_holder(verdict, named, others);
     }
     if waits_for_its_client(verdict) {
         verdict.class = Class::ClientStalled;
@@ -47,36 +48,46 @@ fn waits_for_a_holder(verdict: &Verdict) -> bool {
     waits && verdict.victim_of.is_none() && matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
 }
 
-fn name_holder<'a>(verdict: &mut Verdict, others: impl Iterator<Item = &'a Report>) {
+/// Says who may hold it. Where others hang as well, who waits for a lock is late because of somebody
+/// else; alone, it can only blame itself. One is named only if the two meet in the user's code.
+fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<Item = &'a Report>) {
     let may_hold = |r: &&Report| {
         let found = r.verdict.as_ref();
         found.is_some_and(|v| v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v))
     };
-    let suspects: Vec<&str> = others.filter(may_hold).map(|r| r.id.as_str()).collect();
-    match suspects.as_slice() {
-        [] => {
-            verdict.holder = Some("nobody found".to_owned());
-            verdict.confidence = verdict.confidence.min(Confidence::Likely);
-        }
-        [one] => {
-            verdict.role = Role::Victim;
-            verdict.confidence = Confidence::Suspected;
-            verdict.victim_of = Some((*one).to_owned());
-            verdict.holder = Some((*one).to_owned());
-            verdict.cause += &format!("; {one} hangs as well and may hold it");
-        }
-        many => {
-            verdict.role = Role::Victim;
-            verdict.confidence = Confidence::Suspected;
-            verdict.holder = Some(format!("nobody found; {} other requests hang and may hold it", many.len()));
-        }
+    let suspects: Vec<&Report> = others.filter(may_hold).collect();
+    let meeting: Vec<&&Report> = suspects.iter().filter(|r| meets(named, r)).collect();
+    verdict.confidence = verdict.confidence.min(Confidence::Suspected);
+    verdict.holder = Some("nobody found".to_owned());
+    if suspects.is_empty() {
+        return;
     }
+    verdict.role = Role::Victim;
+    match meeting.as_slice() {
+        [one] => {
+            verdict.victim_of = Some(one.id.clone());
+            verdict.holder = Some(one.id.clone());
+            verdict.cause += &format!("; {} hangs in the same code and may hold it", one.id);
+        }
+        _ => verdict.cause += &format!("; who holds it was not found, {} other requests hang", suspects.len()),
+    }
+}
+
+/// Whether some function of the user's own code stands in the stacks of both.
+fn meets(named: &Named, other: &Report) -> bool {
+    let mine: HashSet<&str> = user_functions(&named.stacks).collect();
+    let theirs = other.evidence.as_ref().map(|e| e.stacks.as_slice()).unwrap_or_default();
+    user_functions(theirs).any(|f| mine.contains(f))
+}
+
+fn user_functions(stacks: &[Stack]) -> impl Iterator<Item = &str> {
+    stacks.iter().flat_map(|s| &s.frames).filter(|f| f.user).filter_map(|f| f.function.as_deref())
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
-    use redhanded_report::{Culprit, Event, WaitingFor};
+    use redhanded_report::{Culprit, Event, Evidence, Frame, WaitingFor};
 
     fn waiter() -> Verdict {
         let mut verdict = Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "pending");
@@ -90,14 +101,39 @@ mod tests {
         report
     }
 
+    fn stack(function: &str) -> Stack {
+        let mut frame = Frame::default();
+        (frame.function, frame.user) = (Some(function.to_owned()), true);
+        let mut stack = Stack::default();
+        stack.frames = vec![frame];
+        stack
+    }
+
+    fn stuck_holder() -> Report {
+        let mut holder = report("01A", Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "socket"));
+        let mut evidence = Evidence::default();
+        evidence.stacks = vec![stack("app::boost")];
+        holder.evidence = Some(evidence);
+        holder
+    }
+
     #[test]
-    fn who_waits_for_a_lock_is_not_the_culprit_when_another_hangs() {
-        let holder = report("01A", Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "socket"));
-        let fellow = report("01B", waiter());
+    fn who_waits_for_a_lock_is_not_the_culprit_when_another_hangs_in_the_same_code() {
+        let (holder, fellow) = (stuck_holder(), report("01B", waiter()));
         let mut verdict = waiter();
-        refine(&mut verdict, &Named::default(), 0, [&holder, &fellow].into_iter());
+        let named = Named { stacks: vec![stack("app::boost")], ..Named::default() };
+        refine(&mut verdict, &named, 0, [&holder, &fellow].into_iter());
         assert_eq!((verdict.role, verdict.confidence), (Role::Victim, Confidence::Suspected));
         assert_eq!(verdict.victim_of.as_deref(), Some("01A"));
+    }
+
+    #[test]
+    fn nobody_is_named_who_hangs_elsewhere() {
+        let holder = stuck_holder();
+        let mut verdict = waiter();
+        let named = Named { stacks: vec![stack("app::other")], ..Named::default() };
+        refine(&mut verdict, &named, 0, [&holder].into_iter());
+        assert_eq!((verdict.role, verdict.victim_of), (Role::Victim, None));
     }
 
     #[test]

@@ -70,9 +70,14 @@ impl Keys {
     pub(super) fn is_secret(&self, name: &str) -> bool {
         let words = words(name);
         let joined = words.concat();
-        self.anywhere.iter().any(|key| joined.contains(key.as_str()))
+        self.anywhere
+            .iter()
+            .any(|key| joined.contains(key.as_str()))
             || self.whole.iter().any(|key| {
-                joined == *key || words.iter().any(|word| word.trim_end_matches(char::is_numeric) == key)
+                joined == *key
+                    || words
+                        .iter()
+                        .any(|word| word.trim_end_matches(char::is_numeric) == key)
             })
     }
 }
@@ -107,14 +112,58 @@ mod tests {
     #[test]
     fn secrets_in_every_spelling() {
         for name in [
-            "password", "PASSWORD", "passwd", "pwd", "dbPwd", "user[password]", "new-password",
-            "secret", "client_secret", "token", "access_token", "csrfToken", "id.token", "api_key",
-            "api-key", "apikey", "X-API-Key", "apiKey", "auth", "x-auth", "auth_key", "authKey",
-            "authorization", "Proxy-Authorization", "session", "session_id", "JSESSIONID",
-            "PHPSESSID", "connect.sid", "sig", "x_sig", "signature", "AWSAccessKeyId", "Signature",
-            "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
-            "cookie", "Set-Cookie", "credentials", "private_key", "private key", "access.key",
-            "pass", "pass2", "user_pass", "jwt", "otp", "oauth_verifier", "pass\0word", "p-a-s-s-w-o-r-d",
+            "password",
+            "PASSWORD",
+            "passwd",
+            "pwd",
+            "dbPwd",
+            "user[password]",
+            "new-password",
+            "secret",
+            "client_secret",
+            "token",
+            "access_token",
+            "csrfToken",
+            "id.token",
+            "api_key",
+            "api-key",
+            "apikey",
+            "X-API-Key",
+            "apiKey",
+            "auth",
+            "x-auth",
+            "auth_key",
+            "authKey",
+            "authorization",
+            "Proxy-Authorization",
+            "session",
+            "session_id",
+            "JSESSIONID",
+            "PHPSESSID",
+            "connect.sid",
+            "sig",
+            "x_sig",
+            "signature",
+            "AWSAccessKeyId",
+            "Signature",
+            "X-Goog-Signature",
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "X-Amz-Security-Token",
+            "cookie",
+            "Set-Cookie",
+            "credentials",
+            "private_key",
+            "private key",
+            "access.key",
+            "pass",
+            "pass2",
+            "user_pass",
+            "jwt",
+            "otp",
+            "oauth_verifier",
+            "pass\0word",
+            "p-a-s-s-w-o-r-d",
         ] {
             assert!(default_keys().is_secret(name), "{name}");
         }
@@ -123,9 +172,36 @@ mod tests {
     #[test]
     fn innocent_names_stay_readable() {
         for name in [
-            "", "-", "author", "authors", "co_author", "authority", "design", "designer", "assign",
-            "assigned_to", "sign_up", "signal", "insight", "passenger", "compass", "bypass", "sidebar", "inside", "keyboard", "key", "monkey", "keyword", "q",
-            "page", "X-Amz-Date", "X-Amz-SignedHeaders", "user-agent", "content-type", "id", "code",
+            "",
+            "-",
+            "author",
+            "authors",
+            "co_author",
+            "authority",
+            "design",
+            "designer",
+            "assign",
+            "assigned_to",
+            "sign_up",
+            "signal",
+            "insight",
+            "passenger",
+            "compass",
+            "bypass",
+            "sidebar",
+            "inside",
+            "keyboard",
+            "key",
+            "monkey",
+            "keyword",
+            "q",
+            "page",
+            "X-Amz-Date",
+            "X-Amz-SignedHeaders",
+            "user-agent",
+            "content-type",
+            "id",
+            "code",
         ] {
             assert!(!default_keys().is_secret(name), "{name}");
         }
@@ -134,7 +210,14 @@ mod tests {
     #[test]
     fn the_users_own_keys() {
         let keys = Keys::new(["pin", "X-Tenant-Code", "Straße", "", "--"]);
-        for name in ["pin", "PIN", "card_pin", "cardPin", "x_tenant_code", "xTenantCodeOld"] {
+        for name in [
+            "pin",
+            "PIN",
+            "card_pin",
+            "cardPin",
+            "x_tenant_code",
+            "xTenantCodeOld",
+        ] {
             assert!(keys.is_secret(name), "{name}");
         }
         assert!(keys.is_secret("straße"));

@@ -51,7 +51,8 @@ fn is_separator(operator: &str, value: &str) -> bool {
 /// What stands in place of a value and says nothing about it; statements stay readable.
 fn is_harmless(value: &str) -> bool {
     let placeholder = value.strip_prefix('$').unwrap_or("-");
-    matches!(value, "?" | "None" | "null" | "NULL") || (!placeholder.is_empty() && placeholder.bytes().all(|byte| byte.is_ascii_digit()))
+    matches!(value, "?" | "None" | "null" | "NULL")
+        || (!placeholder.is_empty() && placeholder.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The one or two words in front of a separator.
@@ -66,19 +67,35 @@ struct Key<'t> {
 
 impl<'t> Key<'t> {
     fn before(text: &'t str) -> Self {
-        let bare = text.trim_end_matches([' ', '\t', '!', '<', '~', '"', '\'', '`', '\\', ')', ']']);
+        let bare =
+            text.trim_end_matches([' ', '\t', '!', '<', '~', '"', '\'', '`', '\\', ')', ']']);
         let quoted = text[bare.len()..].contains(['"', '\'', '`']);
         let (start, word) = last_word(bare);
-        let previous = if start.ends_with(' ') { last_word(start.trim_end_matches(' ')).1 } else { "" };
-        let opened_by = start.chars().next_back().filter(|c| !quoted && is_quote(*c));
-        Self { word, previous, quoted, opened_by }
+        let previous = if start.ends_with(' ') {
+            last_word(start.trim_end_matches(' ')).1
+        } else {
+            ""
+        };
+        let opened_by = start
+            .chars()
+            .next_back()
+            .filter(|c| !quoted && is_quote(*c));
+        Self {
+            word,
+            previous,
+            quoted,
+            opened_by,
+        }
     }
 
     /// The word alone, or a word that only both together make: `private key: …`.
     fn is_secret(&self, keys: &Keys) -> bool {
         let word = decoded(self.word);
         let previous = decoded(self.previous);
-        keys.is_secret(&word) || (!previous.is_empty() && !keys.is_secret(&previous) && keys.is_secret(&format!("{previous} {word}")))
+        keys.is_secret(&word)
+            || (!previous.is_empty()
+                && !keys.is_secret(&previous)
+                && keys.is_secret(&format!("{previous} {word}")))
     }
 
     /// A header whose value may have several words: `Authorization: Digest a="b", c="d"`.
@@ -89,7 +106,11 @@ impl<'t> Key<'t> {
 }
 
 fn last_word(text: &str) -> (&str, &str) {
-    let is_part = |c: char| c.is_alphanumeric() || "_-.%+[]$\u{fffd}".contains(c) || (c.is_control() && !c.is_whitespace());
+    let is_part = |c: char| {
+        c.is_alphanumeric()
+            || "_-.%+[]$\u{fffd}".contains(c)
+            || (c.is_control() && !c.is_whitespace())
+    };
     text.split_at(text.trim_end_matches(is_part).len())
 }
 
@@ -114,11 +135,16 @@ impl Value {
         let slashes = text.len() - text.trim_start_matches('\\').len();
         if let Some(quote) = text[slashes..].chars().next().filter(|c| is_quote(*c)) {
             let skipped = slashes + quote.len_utf8();
-            return Self { skipped, len: quoted(&text[skipped..], quote, slashes) };
+            return Self {
+                skipped,
+                len: quoted(&text[skipped..], quote, slashes),
+            };
         }
         let len = match key.opened_by {
             Some(quote) if key.is_header() => until(text, |c| c == quote || is_line_end(c)).len(),
-            None if key.is_header() && separator == ":" && !key.quoted => until(text, is_line_end).len(),
+            None if key.is_header() && separator == ":" && !key.quoted => {
+                until(text, is_line_end).len()
+            }
             _ => bare(text, key.quoted, separator.contains('=')),
         };
         Self { skipped: 0, len }
@@ -142,7 +168,7 @@ fn quoted(text: &str, quote: char, slashes: usize) -> usize {
             continue;
         }
         let outer_ends = run < slashes;
-        let ours_ends = run >= slashes && (run - slashes) % (2 * (slashes + 1)) == 0;
+        let ours_ends = run >= slashes && (run - slashes).is_multiple_of(2 * (slashes + 1));
         if c == quote && (outer_ends || ours_ends) {
             // SQL doubles a quote to mean itself.
             if slashes == 0 && chars.next_if(|(_, next)| *next == quote).is_some() {
@@ -188,22 +214,38 @@ fn bare(text: &str, json: bool, ampersand_ends: bool) -> usize {
         }
         at = next;
     }
-    let end = closed + text[closed..end].trim_end_matches([',', ';', '.', ')', ']', '}', '>', '"', '\'', '`', '\\']).len();
+    let end = closed
+        + text[closed..end]
+            .trim_end_matches([',', ';', '.', ')', ']', '}', '>', '"', '\'', '`', '\\'])
+            .len();
     end + credential_behind(&text[..end], &text[end..])
 }
 
 /// What may stand glued to the opening quote of a literal in Rust or SQL.
 fn is_literal_prefix(text: &str) -> bool {
-    matches!(text, "b" | "r" | "r#" | "r##" | "br" | "br#" | "c" | "E" | "N")
+    matches!(
+        text,
+        "b" | "r" | "r#" | "r##" | "br" | "br#" | "c" | "E" | "N"
+    )
 }
 
 /// `token=Bearer abc`: the value goes on behind the name of an authentication scheme.
 fn credential_behind(value: &str, rest: &str) -> usize {
     const SCHEMES: [&str; 6] = ["bearer", "basic", "digest", "token", "negotiate", "apikey"];
-    if !SCHEMES.iter().any(|scheme| value.eq_ignore_ascii_case(scheme)) {
+    if !SCHEMES
+        .iter()
+        .any(|scheme| value.eq_ignore_ascii_case(scheme))
+    {
         return 0;
     }
     let blanks = blanks(rest);
-    let credential = until(&rest[blanks..], |c| c.is_whitespace() || is_quote(c) || c == ',').len();
-    if credential == 0 { 0 } else { blanks + credential }
+    let credential = until(&rest[blanks..], |c| {
+        c.is_whitespace() || is_quote(c) || c == ','
+    })
+    .len();
+    if credential == 0 {
+        0
+    } else {
+        blanks + credential
+    }
 }

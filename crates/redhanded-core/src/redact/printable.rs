@@ -4,13 +4,13 @@ use percent_encoding::percent_encode_byte;
 use std::fmt::Write as _;
 
 /// Values longer than this many bytes are cut.
-pub const LONGEST_VALUE: usize = 1024;
+pub(crate) const LONGEST_VALUE: usize = 1024;
 
 /// Whether `c` could move a cursor, split a line, reverse or hide the text around it.
 ///
 /// C0, DEL and C1; line and paragraph separators; the bidirectional controls of Unicode TR 9;
 /// zero-width characters and tags. The joiners U+200C and U+200D stay: scripts and emoji need them.
-pub fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -18,26 +18,18 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// `bytes` as text: what is not UTF-8 and what is unsafe becomes `%XX`.
-pub fn from_bytes(bytes: &[u8]) -> String {
+pub(crate) fn from_bytes(bytes: &[u8]) -> String {
     encode(bytes, |_| false)
 }
 
 /// Like [`from_bytes`], and what may not stand raw in a URL (space, quotes, brackets) becomes `%XX` too.
 pub(super) fn url_part(bytes: &[u8]) -> String {
-    encode(bytes, |c| matches!(c, ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'))
-}
-
-/// A text with everything unsafe written as `\n`, `\t` or `\u{…}`, for messages and statements.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    encode(bytes, |c| {
+        matches!(
+            c,
+            ' ' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'
+        )
+    })
 }
 
 fn encode(bytes: &[u8], unsafe_here: impl Fn(char) -> bool) -> String {
@@ -61,7 +53,7 @@ fn push_encoded(out: &mut String, bytes: &[u8]) {
 
 /// The first [`LONGEST_VALUE`] bytes of `text`, with `…(+N bytes)` when more was there or when
 /// `already_lost` bytes had been dropped before.
-pub fn cut(mut text: String, already_lost: u64) -> String {
+pub(crate) fn cut(mut text: String, already_lost: u64) -> String {
     let kept = text.floor_char_boundary(LONGEST_VALUE);
     let lost = already_lost.saturating_add((text.len() - kept) as u64);
     text.truncate(kept);
@@ -74,19 +66,17 @@ pub fn cut(mut text: String, already_lost: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_VALUE, cut, escape, from_bytes, is_unsafe, url_part};
+    use super::{LONGEST_VALUE, cut, from_bytes, is_unsafe, url_part};
     use proptest::prelude::*;
 
     #[test]
     fn what_is_not_text_is_percent_encoded() {
         assert_eq!(from_bytes(b"caf\xc3\xa9 \xff\x1b[31m"), "café %FF%1B[31m");
-        assert_eq!(from_bytes("a\u{202e}b\u{2028}\u{85}".as_bytes()), "a%E2%80%AEb%E2%80%A8%C2%85");
+        assert_eq!(
+            from_bytes("a\u{202e}b\u{2028}\u{85}".as_bytes()),
+            "a%E2%80%AEb%E2%80%A8%C2%85"
+        );
         assert_eq!(url_part(b"a b\"<\\"), "a%20b%22%3C%5C");
-    }
-
-    #[test]
-    fn what_is_unsafe_is_escaped() {
-        assert_eq!(escape("a\nb\u{1b}[2J\u{202e}"), "a\\nb\\u{1b}[2J\\u{202e}");
     }
 
     #[test]
@@ -104,7 +94,6 @@ mod tests {
         fn nothing_unsafe_comes_through(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in ".*") {
             prop_assert!(!from_bytes(&bytes).contains(is_unsafe));
             prop_assert!(!url_part(text.as_bytes()).contains(is_unsafe));
-            prop_assert!(!escape(&text).contains(is_unsafe));
         }
     }
 }

@@ -29,7 +29,9 @@ pub(super) fn lay<'t>(template: &'t str, path: &[u8]) -> Option<Vec<Segment<'t>>
 
 /// Names of all parameters of a template.
 pub(super) fn names(template: &str) -> impl Iterator<Item = &str> {
-    template.split('/').filter_map(|part| param(part).map(|param| param.name))
+    template
+        .split('/')
+        .filter_map(|part| param(part).map(|param| param.name))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -51,8 +53,9 @@ fn fit<'t>(parts: &[&'t str], path: &[&[u8]], whole: Whole) -> Option<Vec<Segmen
             Some(param) => segments.push(param.segment(segment)?),
             None => {
                 let literal = unbraced(part);
-                let same = literal.as_bytes() == *segment;
-                if !same && !(may_be_cut && literal.as_bytes().starts_with(segment)) {
+                let literal = literal.as_bytes();
+                let fits = literal == *segment || (may_be_cut && literal.starts_with(segment));
+                if !fits {
                     return None;
                 }
                 segments.push(Segment::Literal);
@@ -75,7 +78,11 @@ impl<'t> Param<'t> {
         let fits = segment.len() >= prefix + suffix
             && segment.starts_with(self.prefix.as_bytes())
             && segment.ends_with(self.suffix.as_bytes());
-        fits.then_some(Segment::Param { name: self.name, prefix, suffix })
+        fits.then_some(Segment::Param {
+            name: self.name,
+            prefix,
+            suffix,
+        })
     }
 }
 
@@ -83,10 +90,20 @@ impl<'t> Param<'t> {
 /// and `*rest` of other routers too.
 fn param(part: &str) -> Option<Param<'_>> {
     if let Some(name) = part.strip_prefix(':') {
-        return Some(Param { name, prefix: "", suffix: "", rest: false });
+        return Some(Param {
+            name,
+            prefix: "",
+            suffix: "",
+            rest: false,
+        });
     }
     if let Some(name) = part.strip_prefix('*') {
-        return Some(Param { name, prefix: "", suffix: "", rest: true });
+        return Some(Param {
+            name,
+            prefix: "",
+            suffix: "",
+            rest: true,
+        });
     }
     let (prefix, from) = part.split_once('{')?;
     let (inside, suffix) = from.rsplit_once('}')?;
@@ -96,7 +113,12 @@ fn param(part: &str) -> Option<Param<'_>> {
     let rest = inside.starts_with('*');
     let inside = inside.strip_prefix('*').unwrap_or(inside);
     let name = inside.split_once(':').map_or(inside, |(name, _)| name);
-    Some(Param { name, prefix, suffix, rest })
+    Some(Param {
+        name,
+        prefix,
+        suffix,
+        rest,
+    })
 }
 
 /// A template doubles a brace to mean itself.

@@ -33,7 +33,11 @@ fn level(text: &str, keys: &Keys, depth: u32) -> String {
     let text = pairs::redact(&text, keys);
     let text = schemes(&text);
     let text = web_tokens(&text);
-    if depth < DEEPEST { nested(text, keys, depth) } else { text }
+    if depth < DEEPEST {
+        nested(text, keys, depth)
+    } else {
+        text
+    }
 }
 
 /// `scheme://user:password@host` becomes `scheme://REDACTED:REDACTED@host`, as OpenTelemetry asks.
@@ -69,7 +73,11 @@ fn split_login(after: &str) -> (Cow<'static, str>, &str) {
         }
         _ => return nothing,
     };
-    let login = if after[..end].contains(':') { "REDACTED:REDACTED" } else { REDACTED };
+    let login = if after[..end].contains(':') {
+        "REDACTED:REDACTED"
+    } else {
+        REDACTED
+    };
     (Cow::Borrowed(login), &after[end..])
 }
 
@@ -102,9 +110,13 @@ fn schemes(text: &str) -> String {
 fn is_credential(scheme: &str, value: &str) -> bool {
     // The scheme may be glued to what stands before it: `header=Bearer abc`.
     let scheme = scheme.rsplit(['=', '/', '.']).next().unwrap_or(scheme);
-    let base64_of_a_login = || value.len() >= 4 && value.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '=');
+    let base64_of_a_login = || {
+        value.len() >= 4
+            && value.contains(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '=')
+    };
     !value.is_empty()
-        && (scheme.eq_ignore_ascii_case("bearer") || (scheme.eq_ignore_ascii_case("basic") && base64_of_a_login()))
+        && (scheme.eq_ignore_ascii_case("bearer")
+            || (scheme.eq_ignore_ascii_case("basic") && base64_of_a_login()))
 }
 
 fn is_token68(c: char) -> bool {
@@ -119,7 +131,11 @@ fn web_tokens(text: &str) -> String {
         let (before, from) = rest.split_at(start);
         let token = until(from, |c| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
         out.push_str(before);
-        out.push_str(if token.trim_end_matches('.').contains('.') { REDACTED } else { token });
+        out.push_str(if token.trim_end_matches('.').contains('.') {
+            REDACTED
+        } else {
+            token
+        });
         rest = &from[token.len()..];
     }
     out.push_str(rest);

@@ -46,20 +46,20 @@ impl FactsArena {
     #[inline]
     pub(crate) fn put(&self, kind: Kind, bytes: &[u8], limit: usize) -> usize {
         let used = self.used.load(Ordering::Relaxed) as usize;
-        let Some(room) = WORDS.checked_sub(used + 1) else { return 0 };
-        let kept = bytes.len().min(limit).min(room * 8);
-        let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let Some((head, body)) = self.words.get(used..).and_then(<[_]>::split_first) else { return 0 };
+        let kept = bytes.len().min(limit).min(body.len() * 8);
+        let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         head.store(u64::from(kind) | (kept as u64) << 8 | u64::from(total) << 32, Ordering::Relaxed);
-        let kept_bytes = bytes.get(..kept).unwrap_or_default();
-        let mut eights = kept_bytes.chunks_exact(8);
+        let mut eights = bytes.get(..kept).unwrap_or_default().chunks_exact(8);
         let mut words = body.iter();
-        for (eight, word) in eights.by_ref().zip(words.by_ref()) {
-            word.store(u64::from_le_bytes(eight.try_into().unwrap_or_default()), Ordering::Relaxed);
+        for eight in eights.by_ref() {
+            if let (Some(word), Ok(eight)) = (words.next(), eight.try_into()) {
+                word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
+            }
         }
         let rest = eights.remainder();
-        if let (false, Some(word)) = (rest.is_empty(), body.get(kept / 8)) {
-            word.store(rest.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b)), Ordering::Relaxed);
+        if let (false, Some(word)) = (rest.is_empty(), words.next()) {
+            word.store(short_word(rest), Ordering::Relaxed);
         }
         self.used.store((used + 1 + kept.div_ceil(8)) as u32, Ordering::Release);
         kept
@@ -81,6 +81,21 @@ impl FactsArena {
             rest = after;
         }
         facts
+    }
+}
+
+/// Up to seven bytes in a word, by loads that overlap instead of a loop.
+#[inline]
+fn short_word(bytes: &[u8]) -> u64 {
+    let n = bytes.len();
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(low), Some(high)) => {
+            u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << (8 * (n - 4))
+        }
+        _ => {
+            let at = |i: usize| bytes.get(i).map_or(0, |b| u64::from(*b) << (8 * i));
+            at(0) | at(n / 2) | at(n.saturating_sub(1))
+        }
     }
 }
 

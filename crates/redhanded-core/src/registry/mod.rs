@@ -44,7 +44,9 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Registry {
     engine: u16,
-    shards: Box<[Shard]>,
+    /// Leaked on purpose: a ticket may outlive everything else, and a plain reference costs it no
+    /// shared counter. Their size is bounded by what was in flight at once.
+    shards: &'static [Shard],
 }
 
 /// Segment and chunk of a slot's index.
@@ -72,13 +74,13 @@ impl Shard {
     }
 
     #[inline]
-    fn pop(&self) -> Option<&'static Slot> {
+    fn pop(&'static self) -> Option<&'static Slot> {
         self.free.pop(|i| self.slot(i).map(|s| &s.link)).and_then(|i| self.slot(i))
     }
 
     /// Adds the next segment and returns one of its slots; `None` when the shard is full.
     #[cold]
-    fn grow(&self, engine: u16, shard: u8) -> Option<&'static Slot> {
+    fn grow(&'static self, engine: u16, shard: u8) -> Option<&'static Slot> {
         let mut grown = self.grown.lock();
         if let Some(slot) = self.pop() {
             return Some(slot); // somebody else was faster
@@ -87,10 +89,8 @@ impl Shard {
         let first = ((1usize << *grown) - 1) * CHUNK;
         let chunk = |c: usize| Chunk {
             due_ns: AtomicU64::new(u64::MAX),
-            slots: std::array::from_fn(|s| Slot::new(Key::new(engine, shard, (first + c * CHUNK + s) as u32))),
+            slots: std::array::from_fn(|s| Slot::new(Key::new(engine, shard, (first + c * CHUNK + s) as u32), &self.free)),
         };
-        // Leaked on purpose: a ticket may outlive everything else, and a plain reference costs it
-        // no shared counter. Its size is bounded by what was in flight at once.
         let chunks: &'static [Chunk] = Box::leak((0..1 << *grown).map(chunk).collect());
         cell.set(chunks).ok()?;
         *grown += 1;
@@ -111,7 +111,7 @@ impl Registry {
     /// A registry whose keys carry `engine`, with `shards` (rounded up to a power of two) free lists.
     pub(crate) fn new(engine: u16, shards: usize) -> Self {
         let shards = shards.clamp(1, 64).next_power_of_two();
-        Self { engine, shards: (0..shards).map(|_| Shard::new()).collect() }
+        Self { engine, shards: Box::leak((0..shards).map(|_| Shard::new()).collect()) }
     }
 
     /// A free slot, reset and not yet visible; `None` when four million are in flight from here.
@@ -147,17 +147,6 @@ impl Registry {
         {
             chunk.due_ns.fetch_min(due_ns, Ordering::SeqCst);
         }
-    }
-
-    /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the
-    /// slot is no longer ours: a waker's drop may run anybody's code.
-    pub(crate) fn recycle(&self, slot: &'static Slot, cleared: bool) {
-        let left = if cleared { None } else { Some((slot.waker.lock().take(), slot.mailbox.lock().take())) };
-        slot.hand.recycled();
-        if let Some(shard) = self.shards.get(slot.key.shard() as usize) {
-            shard.free.push(slot.key.index(), &slot.link);
-        }
-        drop(left);
     }
 
     /// The slot of a key of this registry.
@@ -227,7 +216,7 @@ mod tests {
             assert_eq!(registry.in_flight(), 100);
             for slot in taken {
                 assert_eq!(slot.hand.close(), After::Recycle);
-                registry.recycle(slot, true);
+                slot.recycle();
             }
         }
         assert!(keys.len() <= 64 + 128, "{} slots for 100 in flight", keys.len());

@@ -1,7 +1,7 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
 use super::facts_arena::FactsArena;
-use super::free_list::Link;
+use super::free_list::{FreeList, Link};
 use super::handshake::Handshake;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
@@ -41,21 +41,29 @@ impl Key {
 pub(crate) enum Stage {
     /// The future has not given a response yet.
     Handler,
-    /// The body of known length is being sent; its last poll was pending.
+    /// The body of known length is being made.
     Body,
-    /// A body whose length nobody knows: judged by idle time.
+    /// A frame of it was handed out and nobody has asked for the next: the client has to read.
+    BodyOut,
+    /// A body whose length nobody knows is being made: judged by idle time.
     Stream,
+    /// A frame of it was handed out and nobody has asked for the next.
+    StreamOut,
     /// A stream that may rest for hours (event stream, gRPC, upgrade): only judged inside polls.
     LongLived,
-    /// The body gave a frame and nobody has asked for the next: the client has to read.
-    AwaitsClient,
 }
 
 impl Stage {
-    const ALL: [Self; 5] = [Self::Handler, Self::Body, Self::Stream, Self::LongLived, Self::AwaitsClient];
+    const ALL: [Self; 6] = [Self::Handler, Self::Body, Self::BodyOut, Self::Stream, Self::StreamOut, Self::LongLived];
 
     fn from_word(word: u32) -> Self {
-        Self::ALL.get(word as usize & 7).copied().unwrap_or(Self::Handler)
+        Self::ALL.get(word as usize).copied().unwrap_or(Self::Handler)
+    }
+    pub(crate) fn awaits_client(self) -> bool {
+        matches!(self, Self::BodyOut | Self::StreamOut)
+    }
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Stream | Self::StreamOut)
     }
 }
 
@@ -101,25 +109,32 @@ pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) hand: Handshake,
     pub(super) link: Link,
+    /// The list it goes back to, wherever its request ends.
+    home: &'static FreeList,
     poll: AtomicU64,
     started_ns: AtomicU64,
     slow_after_ns: AtomicU64,
     due_ns: AtomicU64,
     ended_ns: AtomicU64,
-    /// Stage below, HTTP status above.
     stage: AtomicU32,
+    status: AtomicU32,
     how: AtomicU32,
     progress: AtomicU32,
     wants_capture: AtomicU32,
+    /// Bytes of the body still to come; `u64::MAX` when nobody knows.
+    left: AtomicU64,
+    /// Identity of the waker that is kept, to see a change without the lock: data and vtable.
+    kept_waker: [AtomicU64; 2],
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
 }
 
 impl Slot {
-    pub(super) fn new(key: Key) -> Self {
+    pub(super) fn new(key: Key, home: &'static FreeList) -> Self {
         Self {
             key,
+            home,
             hand: Handshake::new(),
             link: Link::new(),
             poll: AtomicU64::new(0),
@@ -128,9 +143,12 @@ impl Slot {
             due_ns: AtomicU64::new(u64::MAX),
             ended_ns: AtomicU64::new(0),
             stage: AtomicU32::new(0),
+            status: AtomicU32::new(0),
             how: AtomicU32::new(0),
             progress: AtomicU32::new(0),
             wants_capture: AtomicU32::new(0),
+            left: AtomicU64::new(u64::MAX),
+            kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -146,6 +164,7 @@ impl Slot {
         self.due_ns.store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
         self.ended_ns.store(0, Ordering::Relaxed);
         self.stage.store(0, Ordering::Relaxed);
+        self.status.store(0, Ordering::Relaxed);
         self.how.store(0, Ordering::Relaxed);
         self.progress.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
@@ -188,14 +207,61 @@ impl Slot {
     }
 
     #[inline]
-    pub(crate) fn set_stage(&self, stage: Stage, status: u16) {
-        self.stage.store(stage as u32 | u32::from(status) << 16, Ordering::Relaxed);
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        self.stage.store(stage as u32, Ordering::Relaxed);
     }
+    #[inline]
     pub(crate) fn stage(&self) -> Stage {
         Stage::from_word(self.stage.load(Ordering::Relaxed))
     }
+
+    /// A response with this status has come, with a body of `left` bytes, or of unknown length.
+    #[inline]
+    pub(crate) fn responded(&self, status: u16, left: Option<u64>) {
+        self.status.store(u32::from(status), Ordering::Relaxed);
+        self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
     pub(crate) fn status(&self) -> Option<u16> {
-        Some((self.stage.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
+        u16::try_from(self.status.load(Ordering::Relaxed)).ok().filter(|s| *s != 0)
+    }
+
+    /// `bytes` of the body went out; says how many are left, if anybody knows.
+    #[inline]
+    pub(crate) fn sent(&self, bytes: u64) -> Option<u64> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == u64::MAX {
+            return None;
+        }
+        let left = left.saturating_sub(bytes);
+        self.left.store(left, Ordering::Relaxed);
+        Some(left)
+    }
+
+    /// Notes which waker is kept; only its own thread calls this.
+    #[inline]
+    pub(crate) fn set_kept_waker(&self, identity: [u64; 2]) {
+        self.kept_waker[0].store(identity[0], Ordering::Relaxed);
+        self.kept_waker[1].store(identity[1], Ordering::Relaxed);
+    }
+    #[inline]
+    pub(crate) fn kept_waker(&self) -> [u64; 2] {
+        [self.kept_waker[0].load(Ordering::Relaxed), self.kept_waker[1].load(Ordering::Relaxed)]
+    }
+
+    /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the
+    /// slot is no longer ours: a waker's drop may run anybody's code.
+    #[inline]
+    pub(crate) fn recycle(&self) {
+        let left = if self.kept_waker() == [0, 0] { None } else { self.take_left() };
+        self.hand.recycled();
+        self.home.push(self.key.index(), &self.link);
+        drop(left);
+    }
+
+    #[cold]
+    fn take_left(&self) -> Option<(Option<Waker>, Option<Box<Mail>>)> {
+        self.set_kept_waker([0, 0]);
+        Some((self.waker.lock().take(), self.mailbox.lock().take()))
     }
 
     /// A frame of the body went out.
@@ -219,8 +285,14 @@ impl Slot {
     /// Notes how the request ends; before [`Handshake::close`].
     #[inline]
     pub(crate) fn set_how(&self, how: How) {
-        let word = HOWS.iter().position(|h| *h == how).unwrap_or(0);
-        self.how.store(word as u32, Ordering::Relaxed);
+        let word = match how {
+            How::Completed => 1,
+            How::ClientGone => 2,
+            How::Cancelled => 3,
+            How::Panicked => 4,
+            _ => 0,
+        };
+        self.how.store(word, Ordering::Relaxed);
     }
     pub(crate) fn set_ended_ns(&self, at_ns: u64) {
         self.ended_ns.store(at_ns, Ordering::Relaxed);

@@ -30,7 +30,9 @@ impl Disk for File {
     }
 
     fn shorten(&mut self, size: u64, to: u64) -> bool {
-        sys::while_sole_writer(self, || self.metadata().is_ok_and(|now| now.len() == size) && self.set_len(to).is_ok())
+        sys::while_sole_writer(self, || {
+            self.metadata().is_ok_and(|now| now.len() == size) && self.set_len(to).is_ok()
+        })
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -135,7 +137,10 @@ mod tests {
                 self.interruptions -= 1;
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let n = bytes.len().min(self.chunk).min(self.room - self.bytes.len());
+            let n = bytes
+                .len()
+                .min(self.chunk)
+                .min(self.room - self.bytes.len());
             if n == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -156,17 +161,28 @@ mod tests {
         }
 
         fn sync(&mut self) -> io::Result<()> {
-            if self.syncs_fail { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+            if self.syncs_fail {
+                Err(io::ErrorKind::Other.into())
+            } else {
+                Ok(())
+            }
         }
     }
 
     #[test]
     fn a_torn_piece_is_cut_off_again() {
-        let mut disk = Small { room: 10, chunk: 99, ..Small::default() };
+        let mut disk = Small {
+            room: 10,
+            chunk: 99,
+            ..Small::default()
+        };
         let mut torn = false;
         append(&mut disk, b"first\n", &mut torn).unwrap();
         append(&mut disk, b"second\n", &mut torn).unwrap_err();
-        assert_eq!((disk.bytes.as_slice(), torn), (b"first\n".as_slice(), false));
+        assert_eq!(
+            (disk.bytes.as_slice(), torn),
+            (b"first\n".as_slice(), false)
+        );
         disk.room = 99;
         append(&mut disk, b"second\n", &mut torn).unwrap();
         assert_eq!(disk.bytes, b"first\nsecond\n");
@@ -174,19 +190,30 @@ mod tests {
 
     #[test]
     fn a_torn_piece_between_other_writers_is_ended_by_a_newline() {
-        let mut disk = Small { room: 10, chunk: 99, shared: true, ..Small::default() };
+        let mut disk = Small {
+            room: 10,
+            chunk: 99,
+            shared: true,
+            ..Small::default()
+        };
         let mut torn = false;
         append(&mut disk, b"first\n", &mut torn).unwrap();
         append(&mut disk, b"second\n", &mut torn).unwrap_err();
         assert!(torn);
         disk.room = 99;
         append(&mut disk, b"second\n", &mut torn).unwrap();
-        assert_eq!((disk.bytes.as_slice(), torn), (b"first\nseco\nsecond\n".as_slice(), false));
+        assert_eq!(
+            (disk.bytes.as_slice(), torn),
+            (b"first\nseco\nsecond\n".as_slice(), false)
+        );
     }
 
     #[test]
     fn a_full_disk_that_takes_nothing_leaves_nothing_torn() {
-        let mut disk = Small { chunk: 99, ..Small::default() };
+        let mut disk = Small {
+            chunk: 99,
+            ..Small::default()
+        };
         let mut torn = false;
         append(&mut disk, b"x\n", &mut torn).unwrap_err();
         assert!(!torn);
@@ -194,7 +221,12 @@ mod tests {
 
     #[test]
     fn short_writes_and_interruptions_are_no_errors() {
-        let mut disk = Small { room: 99, chunk: 2, interruptions: 3, ..Small::default() };
+        let mut disk = Small {
+            room: 99,
+            chunk: 2,
+            interruptions: 3,
+            ..Small::default()
+        };
         append(&mut disk, b"a whole line\n", &mut false).unwrap();
         assert_eq!(disk.bytes, b"a whole line\n");
     }
@@ -203,32 +235,68 @@ mod tests {
 
     #[test]
     fn what_could_not_be_synced_is_taken_back_and_written_again() {
-        let mut disk = Small { bytes: b"old".to_vec(), room: 99, chunk: 99, syncs_fail: true, ..Small::default() };
+        let mut disk = Small {
+            bytes: b"old".to_vec(),
+            room: 99,
+            chunk: 99,
+            syncs_fail: true,
+            ..Small::default()
+        };
         let mut torn = true;
         append_all(&mut disk, LINES.into_iter(), 0, &mut torn).unwrap_err();
         assert_eq!((disk.bytes.as_slice(), torn), (b"old".as_slice(), true));
         disk.syncs_fail = false;
-        assert_eq!(append_all(&mut disk, LINES.into_iter(), 0, &mut torn).unwrap(), 3);
+        assert_eq!(
+            append_all(&mut disk, LINES.into_iter(), 0, &mut torn).unwrap(),
+            3
+        );
         assert_eq!(disk.bytes, b"old\none\ntwo\nthree\n");
     }
 
     #[test]
     fn what_could_not_be_synced_is_there_twice_rather_than_not_at_all() {
-        let mut disk = Small { room: 99, chunk: 99, syncs_fail: true, shared: true, ..Small::default() };
+        let mut disk = Small {
+            room: 99,
+            chunk: 99,
+            syncs_fail: true,
+            shared: true,
+            ..Small::default()
+        };
         let mut torn = false;
         append_all(&mut disk, LINES.into_iter().take(1), 0, &mut torn).unwrap_err();
         disk.syncs_fail = false;
-        assert_eq!(append_all(&mut disk, LINES.into_iter().take(1), 0, &mut torn).unwrap(), 1);
+        assert_eq!(
+            append_all(&mut disk, LINES.into_iter().take(1), 0, &mut torn).unwrap(),
+            1
+        );
         assert_eq!(disk.bytes, b"one\none\n");
     }
 
     #[test]
     fn only_what_was_taken_counts() {
-        let mut disk = Small { room: 10, chunk: 99, ..Small::default() };
-        assert_eq!(append_all(&mut disk, LINES.into_iter(), 0, &mut false).unwrap(), 2);
+        let mut disk = Small {
+            room: 10,
+            chunk: 99,
+            ..Small::default()
+        };
+        assert_eq!(
+            append_all(&mut disk, LINES.into_iter(), 0, &mut false).unwrap(),
+            2
+        );
         assert_eq!(disk.bytes, b"one\ntwo\n");
-        let mut disk = Small { room: 99, chunk: 99, ..Small::default() };
-        assert_eq!(append_all(&mut disk, LINES.into_iter(), 5, &mut false).unwrap(), 1);
-        assert_eq!(append_all(&mut disk, LINES.into_iter(), 5, &mut false).unwrap(), 1, "at least one, whatever the limit");
+        let mut disk = Small {
+            room: 99,
+            chunk: 99,
+            ..Small::default()
+        };
+        assert_eq!(
+            append_all(&mut disk, LINES.into_iter(), 5, &mut false).unwrap(),
+            1
+        );
+        assert_eq!(
+            append_all(&mut disk, LINES.into_iter(), 5, &mut false).unwrap(),
+            1,
+            "at least one, whatever the limit"
+        );
     }
 }

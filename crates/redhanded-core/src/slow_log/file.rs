@@ -24,9 +24,17 @@ struct Open {
 
 impl LogFile {
     pub(super) fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
-        let open = Open::at(&path)
-            .map_err(|error| io::Error::new(error.kind(), format!("slow-request log {}: {error}", path.display())))?;
-        Ok(Self { path, limits, open: Some(open) })
+        let open = Open::at(&path).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("slow-request log {}: {error}", path.display()),
+            )
+        })?;
+        Ok(Self {
+            path,
+            limits,
+            open: Some(open),
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -68,12 +76,17 @@ impl LogFile {
     /// Begins a new file when `bytes` more would be too many. A directory that refuses the rename
     /// costs us the bound and not the record.
     fn make_room(&mut self, bytes: u64) -> io::Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
         let size = open.file.size()?;
-        let full = self.limits.max_bytes > 0 && size > 0 && size.saturating_add(bytes) > self.limits.max_bytes;
+        let full = self.limits.max_bytes > 0
+            && size > 0
+            && size.saturating_add(bytes) > self.limits.max_bytes;
         if full {
             // A symbolic link stays where it is; the file behind it is the one that moves.
-            let _ = fs::canonicalize(&self.path).and_then(|path| rotate::rotate(&path, &open.file, self.limits.keep));
+            let _ = fs::canonicalize(&self.path)
+                .and_then(|path| rotate::rotate(&path, &open.file, self.limits.keep));
             self.follow()?;
         }
         Ok(())
@@ -109,8 +122,15 @@ fn check(found: &fs::Metadata) -> io::Result<()> {
     if found.is_file() {
         return Ok(());
     }
-    let kind = if found.is_dir() { "a directory" } else { "no regular file (for standard error say `stderr`)" };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("is {kind}")))
+    let kind = if found.is_dir() {
+        "a directory"
+    } else {
+        "no regular file (for standard error say `stderr`)"
+    };
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("is {kind}"),
+    ))
 }
 
 /// A file we cannot read is taken to end in a torn line: an empty line harms no reader.

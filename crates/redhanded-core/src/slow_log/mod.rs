@@ -18,11 +18,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A longer line is no record of ours but a mistake; readers need a bound as well.
-pub const LONGEST_LINE: usize = 1024 * 1024;
+pub(crate) const LONGEST_LINE: usize = 1024 * 1024;
 
 /// Where the log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A regular file, created with mode 0600 if it does not exist.
     Path(PathBuf),
     /// Standard error of the process.
@@ -31,26 +31,30 @@ pub enum Target {
 
 /// How much the log may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Size in bytes that a file is rotated at; 0: never by us.
-    pub max_bytes: u64,
+    pub(crate) max_bytes: u64,
     /// How many rotated files are kept, `.1` being the youngest; 0: a full file is removed.
-    pub keep: u32,
+    pub(crate) keep: u32,
     /// Bytes of records that may wait in memory while the disk refuses. One record always may.
-    pub memory_bytes: usize,
+    pub(crate) memory_bytes: usize,
 }
 
 impl Default for Limits {
     /// 64 MiB × 8, and 4 MiB of memory.
     fn default() -> Self {
-        Self { max_bytes: 64 << 20, keep: 8, memory_bytes: 4 << 20 }
+        Self {
+            max_bytes: 64 << 20,
+            keep: 8,
+            memory_bytes: 4 << 20,
+        }
     }
 }
 
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Written {
+pub(crate) enum Written {
     /// It is on disk (for standard error: it was written), and so is every one before it.
     Durable,
     /// The disk refused; it waits in memory behind those that waited before.
@@ -61,7 +65,7 @@ pub enum Written {
 
 /// The slow-request log, open for appending.
 #[derive(Debug)]
-pub struct SlowLog {
+pub(crate) struct SlowLog {
     sink: Sink,
     queue: Queue,
     lost: u64,
@@ -79,16 +83,20 @@ impl SlowLog {
     /// # Errors
     ///
     /// When the path is no regular file or cannot be opened for appending; the error names it.
-    pub fn open(target: Target, limits: Limits) -> io::Result<Self> {
+    pub(crate) fn open(target: Target, limits: Limits) -> io::Result<Self> {
         let sink = match target {
             Target::Path(path) => Sink::File(LogFile::open(path, limits)?),
             Target::Stderr => Sink::Stderr { torn: false },
         };
-        Ok(Self { sink, queue: Queue::new(limits.memory_bytes), lost: 0 })
+        Ok(Self {
+            sink,
+            queue: Queue::new(limits.memory_bytes),
+            lost: 0,
+        })
     }
 
     /// Writes one record, a line without its newline, behind those that still wait.
-    pub fn append(&mut self, record: &[u8]) -> Written {
+    pub(crate) fn append(&mut self, record: &[u8]) -> Written {
         if record.len() > LONGEST_LINE {
             self.lost += 1;
             return Written::Lost;
@@ -100,11 +108,15 @@ impl SlowLog {
             self.lost += 1;
             return Written::Lost;
         }
-        if self.retry() { Written::Durable } else { Written::Waiting }
+        if self.retry() {
+            Written::Durable
+        } else {
+            Written::Waiting
+        }
     }
 
     /// Tries again to write what waits; `true` when nothing waits any more. Cheap when nothing does.
-    pub fn retry(&mut self) -> bool {
+    pub(crate) fn retry(&mut self) -> bool {
         while !self.queue.is_empty() {
             match self.sink.put(&self.queue) {
                 Ok(durable) if durable > 0 => self.queue.forget(durable),
@@ -115,17 +127,17 @@ impl SlowLog {
     }
 
     /// How many records were dropped.
-    pub fn lost(&self) -> u64 {
+    pub(crate) fn lost(&self) -> u64 {
         self.lost
     }
 
     /// How many records wait in memory.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
     /// The file as it was given, if the log is a file.
-    pub fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         match &self.sink {
             Sink::File(file) => Some(file.path()),
             Sink::Stderr { .. } => None,

@@ -12,7 +12,11 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(most_bytes: usize) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, most_bytes }
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            most_bytes,
+        }
     }
 
     /// The first line always has room: a bound of nothing must not lose a record that the disk takes.
@@ -26,7 +30,13 @@ impl Queue {
             return false;
         }
         // A raw line end inside a record could only stand between JSON tokens, where a space means the same.
-        let clean = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+        let clean = |byte: &u8| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                *byte
+            }
+        };
         let line: Vec<u8> = record.iter().map(clean).chain([b'\n']).collect();
         self.bytes += line.len();
         self.lines.push_back(line);

@@ -33,7 +33,9 @@ pub(super) fn rotate(path: &Path, full: &File, keep: u32) -> io::Result<()> {
 /// Only the files in front of the first gap move. So an attempt that failed half-way, and fails
 /// again, does not push one old file after the other over the edge.
 fn shift(path: &Path, keep: u32) -> io::Result<()> {
-    let gap = (1..keep).find(|number| !exists(&numbered(path, *number))).unwrap_or(keep);
+    let gap = (1..keep)
+        .find(|number| !exists(&numbered(path, *number)))
+        .unwrap_or(keep);
     for number in (1..gap).rev() {
         fs::rename(numbered(path, number), numbered(path, number + 1))?;
     }
@@ -48,7 +50,9 @@ pub(super) fn sync_directory_of(path: &Path) {
 }
 
 fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn exists(path: &Path) -> bool {

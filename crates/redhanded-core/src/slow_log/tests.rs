@@ -32,7 +32,10 @@ fn a_record_is_a_line() {
     assert_eq!(log.append(b"{\"a\":1}"), Written::Durable);
     assert_eq!(log.append(b"{\"b\":\n2}\r\n"), Written::Durable);
     assert_eq!(read(&path), "{\"a\":1}\n{\"b\": 2}  \n");
-    assert_eq!((log.lost(), log.waiting(), log.path()), (0, 0, Some(path.as_path())));
+    assert_eq!(
+        (log.lost(), log.waiting(), log.path()),
+        (0, 0, Some(path.as_path()))
+    );
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn a_line_that_is_too_long_is_refused_and_counted() {
 #[test]
 fn standard_error_is_a_log_too() {
     let mut log = SlowLog::open(Target::Stderr, Limits::default()).unwrap();
-    assert_eq!(log.append(b"{\"test\":\"standard error\"}"), Written::Durable);
+    assert_eq!(
+        log.append(b"{\"test\":\"standard error\"}"),
+        Written::Durable
+    );
     assert_eq!(log.path(), None);
 }
 
@@ -79,7 +85,13 @@ mod rights {
     #[test]
     fn a_new_file_is_its_owners_alone() {
         let (_directory, path) = directory();
-        let mut log = open_within(&path, Limits { max_bytes: 4, ..Limits::default() });
+        let mut log = open_within(
+            &path,
+            Limits {
+                max_bytes: 4,
+                ..Limits::default()
+            },
+        );
         for _ in 0..2 {
             assert_eq!(log.append(b"record"), Written::Durable);
         }
@@ -101,17 +113,29 @@ mod rights {
         let real = directory.path().join("real.jsonl");
         fs::write(&real, "").unwrap();
         std::os::unix::fs::symlink(&real, &path).unwrap();
-        let mut log = open_within(&path, Limits { max_bytes: 4, ..Limits::default() });
+        let mut log = open_within(
+            &path,
+            Limits {
+                max_bytes: 4,
+                ..Limits::default()
+            },
+        );
         assert_eq!(log.append(b"one"), Written::Durable);
         assert_eq!(log.append(b"two"), Written::Durable);
         assert!(path.is_symlink());
-        assert_eq!((read(&real), read(&numbered(&real, 1))), ("two\n".into(), "one\n".into()));
+        assert_eq!(
+            (read(&real), read(&numbered(&real, 1))),
+            ("two\n".into(), "one\n".into())
+        );
     }
 
     #[test]
     fn only_regular_files_are_logs() {
         let (directory, path) = directory();
-        let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        let status = std::process::Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap();
         assert!(status.success());
         for (path, says) in [
             (path.as_path(), "is no regular file"),
@@ -119,8 +143,13 @@ mod rights {
             (Path::new("/dev/full"), "is no regular file"),
             (Path::new("/nowhere/x.jsonl"), "No such file"),
         ] {
-            let error = SlowLog::open(Target::Path(path.to_owned()), Limits::default()).unwrap_err().to_string();
-            assert!(error.contains(says) && error.contains(&path.display().to_string()), "{error}");
+            let error = SlowLog::open(Target::Path(path.to_owned()), Limits::default())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(says) && error.contains(&path.display().to_string()),
+                "{error}"
+            );
         }
     }
 }
@@ -128,34 +157,80 @@ mod rights {
 #[test]
 fn a_full_file_becomes_the_first_of_a_few() {
     let (_directory, path) = directory();
-    let mut log = open_within(&path, Limits { max_bytes: 12, keep: 3, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 12,
+            keep: 3,
+            ..Limits::default()
+        },
+    );
     for number in 0..12 {
-        assert_eq!(log.append(format!("rec{number:02}").as_bytes()), Written::Durable);
+        assert_eq!(
+            log.append(format!("rec{number:02}").as_bytes()),
+            Written::Durable
+        );
     }
-    let files = [read(&path), read(&numbered(&path, 1)), read(&numbered(&path, 2)), read(&numbered(&path, 3))];
-    assert_eq!(files, ["rec10\nrec11\n", "rec08\nrec09\n", "rec06\nrec07\n", "rec04\nrec05\n"]);
+    let files = [
+        read(&path),
+        read(&numbered(&path, 1)),
+        read(&numbered(&path, 2)),
+        read(&numbered(&path, 3)),
+    ];
+    assert_eq!(
+        files,
+        [
+            "rec10\nrec11\n",
+            "rec08\nrec09\n",
+            "rec06\nrec07\n",
+            "rec04\nrec05\n"
+        ]
+    );
     assert!(!numbered(&path, 4).exists());
 }
 
 #[test]
 fn a_record_longer_than_a_file_has_a_file_of_its_own() {
     let (_directory, path) = directory();
-    let mut log = open_within(&path, Limits { max_bytes: 4, keep: 2, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 4,
+            keep: 2,
+            ..Limits::default()
+        },
+    );
     for record in ["first", "second"] {
         assert_eq!(log.append(record.as_bytes()), Written::Durable);
     }
-    assert_eq!((read(&path), read(&numbered(&path, 1))), ("second\n".into(), "first\n".into()));
+    assert_eq!(
+        (read(&path), read(&numbered(&path, 1))),
+        ("second\n".into(), "first\n".into())
+    );
 }
 
 #[test]
 fn no_limit_no_rotation_and_nothing_kept_nothing_numbered() {
     let (_directory, path) = directory();
-    let mut log = open_within(&path, Limits { max_bytes: 0, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 0,
+            ..Limits::default()
+        },
+    );
     for _ in 0..3 {
         assert_eq!(log.append(b"x"), Written::Durable);
     }
     assert_eq!(read(&path), "x\nx\nx\n");
-    let mut log = open_within(&path, Limits { max_bytes: 7, keep: 0, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 7,
+            keep: 0,
+            ..Limits::default()
+        },
+    );
     assert_eq!(log.append(b"y"), Written::Durable);
     assert_eq!(read(&path), "y\n");
     assert!(!numbered(&path, 1).exists());
@@ -168,7 +243,14 @@ fn a_rotation_that_fails_again_and_again_pushes_no_file_over_the_edge() {
         fs::write(numbered(&path, number), format!("old{number}")).unwrap();
     }
     // Nothing can be renamed to `.1` while a directory with something in it has that name.
-    let mut log = open_within(&path, Limits { max_bytes: 4, keep: 3, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 4,
+            keep: 3,
+            ..Limits::default()
+        },
+    );
     assert_eq!(log.append(b"one"), Written::Durable);
     fs::remove_file(numbered(&path, 1)).unwrap();
     fs::create_dir(numbered(&path, 2).with_extension("tmp")).unwrap();
@@ -176,7 +258,11 @@ fn a_rotation_that_fails_again_and_again_pushes_no_file_over_the_edge() {
     fs::create_dir_all(numbered(&path, 2).join("blocks")).unwrap();
     fs::create_dir_all(numbered(&path, 1).join("blocks")).unwrap();
     for _ in 0..5 {
-        assert_eq!(log.append(b"two"), Written::Durable, "the bound is lost, not the record");
+        assert_eq!(
+            log.append(b"two"),
+            Written::Durable,
+            "the bound is lost, not the record"
+        );
     }
     assert_eq!(read(&path), "one\ntwo\ntwo\ntwo\ntwo\ntwo\n");
     assert_eq!(read(&numbered(&path, 3)), "old3");
@@ -193,7 +279,10 @@ fn logrotate_that_creates_is_followed() {
     assert_eq!(log.append(b"two"), Written::Durable);
     fs::remove_file(&path).unwrap();
     assert_eq!(log.append(b"three"), Written::Durable);
-    assert_eq!((read(&away), read(&path)), ("one\n".into(), "three\n".into()));
+    assert_eq!(
+        (read(&away), read(&path)),
+        ("one\n".into(), "three\n".into())
+    );
 }
 
 #[test]
@@ -202,7 +291,12 @@ fn logrotate_that_truncates_is_followed() {
     let mut log = open(&path);
     assert_eq!(log.append(b"one"), Written::Durable);
     fs::copy(&path, directory.path().join("copy")).unwrap();
-    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     assert_eq!(log.append(b"two"), Written::Durable);
     assert_eq!(read(&path), "two\n", "no hole at the start");
 }
@@ -232,9 +326,17 @@ fn what_memory_cannot_hold_is_counted_and_the_first_records_stay() {
     let gone = directory.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let path = gone.join(path.file_name().unwrap());
-    let mut log = open_within(&path, Limits { memory_bytes: 20, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            memory_bytes: 20,
+            ..Limits::default()
+        },
+    );
     fs::remove_dir_all(&gone).unwrap();
-    let written: Vec<Written> = (0..5).map(|number| log.append(format!("record {number}").as_bytes())).collect();
+    let written: Vec<Written> = (0..5)
+        .map(|number| log.append(format!("record {number}").as_bytes()))
+        .collect();
     use Written::{Lost, Waiting};
     assert_eq!(written, [Waiting, Waiting, Lost, Lost, Lost]);
     assert_eq!((log.waiting(), log.lost()), (2, 3));
@@ -247,7 +349,13 @@ fn what_memory_cannot_hold_is_counted_and_the_first_records_stay() {
 #[test]
 fn a_bound_of_nothing_still_lets_a_record_through() {
     let (_directory, path) = directory();
-    let mut log = open_within(&path, Limits { memory_bytes: 0, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            memory_bytes: 0,
+            ..Limits::default()
+        },
+    );
     assert_eq!(log.append(b"x"), Written::Durable);
     assert_eq!(log.lost(), 0);
 }
@@ -258,31 +366,64 @@ fn records_that_waited_are_rotated_like_others() {
     let gone = directory.path().join("gone");
     fs::create_dir(&gone).unwrap();
     let path = gone.join(path.file_name().unwrap());
-    let mut log = open_within(&path, Limits { max_bytes: 4, keep: 9, ..Limits::default() });
+    let mut log = open_within(
+        &path,
+        Limits {
+            max_bytes: 4,
+            keep: 9,
+            ..Limits::default()
+        },
+    );
     fs::remove_dir_all(&gone).unwrap();
     for number in 0..6 {
         assert_eq!(log.append(number.to_string().as_bytes()), Written::Waiting);
     }
     fs::create_dir(&gone).unwrap();
     assert!(log.retry());
-    assert_eq!([read(&path), read(&numbered(&path, 1)), read(&numbered(&path, 2))], ["4\n5\n", "2\n3\n", "0\n1\n"]);
+    assert_eq!(
+        [
+            read(&path),
+            read(&numbered(&path, 1)),
+            read(&numbered(&path, 2))
+        ],
+        ["4\n5\n", "2\n3\n", "0\n1\n"]
+    );
 }
 
 #[test]
 fn several_logs_share_a_file() {
     let (_directory, path) = directory();
-    let mut logs: Vec<SlowLog> = (0..4).map(|_| open_within(&path, Limits { max_bytes: 2000, keep: 99, ..Limits::default() })).collect();
+    let mut logs: Vec<SlowLog> = (0..4)
+        .map(|_| {
+            open_within(
+                &path,
+                Limits {
+                    max_bytes: 2000,
+                    keep: 99,
+                    ..Limits::default()
+                },
+            )
+        })
+        .collect();
     std::thread::scope(|scope| {
         for (writer, log) in logs.iter_mut().enumerate() {
             scope.spawn(move || {
                 for number in 0..50 {
-                    assert_eq!(log.append(format!("{writer} {number:03} {}", "x".repeat(50)).as_bytes()), Written::Durable);
+                    assert_eq!(
+                        log.append(format!("{writer} {number:03} {}", "x".repeat(50)).as_bytes()),
+                        Written::Durable
+                    );
                 }
             });
         }
     });
-    let files = [path.clone()].into_iter().chain((1..99).map(|number| numbered(&path, number))).filter(|path| path.exists());
-    let mut lines: Vec<String> = files.flat_map(|path| read(&path).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let files = [path.clone()]
+        .into_iter()
+        .chain((1..99).map(|number| numbered(&path, number)))
+        .filter(|path| path.exists());
+    let mut lines: Vec<String> = files
+        .flat_map(|path| read(&path).lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     lines.sort();
     lines.dedup();
     assert_eq!(lines.len(), 200);

@@ -9,6 +9,7 @@ mod standing;
 mod storm;
 
 use crate::case::{Case, Ended, Message};
+use crate::clock::now_ns;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::registry::{After, Fact, Key, Slot, Stage};
@@ -112,9 +113,9 @@ impl Watchdog {
 
     /// Runs until the engine ends. A panic of ours is counted and the round forgotten.
     pub(crate) fn run(mut self) {
-        self.pauses.expect(self.engine.now_ns());
+        self.pauses.expect(now_ns());
         while !self.engine.has_ended() {
-            let now_ns = self.engine.now_ns();
+            let now_ns = now_ns();
             let next = catch_unwind(AssertUnwindSafe(|| self.tick(now_ns))).unwrap_or_else(|_| {
                 self.engine.counts.internal_error();
                 self.standing.forget();
@@ -128,7 +129,7 @@ impl Watchdog {
     fn sleep(&mut self, next: Next) {
         match next {
             Next::At(at_ns) => {
-                let now_ns = self.engine.now_ns();
+                let now_ns = now_ns();
                 std::thread::park_timeout(Duration::from_nanos(at_ns.saturating_sub(now_ns)));
                 self.pauses.expect(at_ns.max(now_ns));
             }
@@ -140,7 +141,7 @@ impl Watchdog {
                     std::thread::park();
                 }
                 self.engine.watching();
-                self.pauses.expect(self.engine.now_ns());
+                self.pauses.expect(now_ns());
             }
         }
     }
@@ -182,7 +183,7 @@ impl Watchdog {
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
-            registry.recycle(slot, false);
+            slot.recycle();
         }
     }
 
@@ -196,7 +197,7 @@ impl Watchdog {
         let inside = slot.poll_mark().inside();
         match slot.stage() {
             Stage::LongLived if !inside => Some(now_ns + slow_after_ns),
-            Stage::Stream | Stage::AwaitsClient if !inside => {
+            stage if (stage.is_stream() || stage.awaits_client()) && !inside => {
                 let now = (generation, slot.progress());
                 let moved = self.progress.insert(slot.key, now) != Some(now);
                 moved.then_some(now_ns + slow_after_ns)
@@ -284,7 +285,7 @@ impl Watchdog {
     fn close(&mut self, case: &OpenCase) {
         let slot = case.slot;
         let ending = slot.ending();
-        let at_ns = ending.at_ns.unwrap_or_else(|| self.engine.now_ns());
+        let at_ns = ending.at_ns.unwrap_or_else(now_ns);
         let total_ns = self.pauses.charged(slot.started_ns(), at_ns);
         if case.filed {
             let id = case.id.clone();
@@ -294,7 +295,7 @@ impl Watchdog {
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
-            self.engine.registry.recycle(slot, false);
+            slot.recycle();
         }
     }
 

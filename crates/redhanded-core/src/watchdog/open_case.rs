@@ -99,7 +99,7 @@ impl OpenCase {
             return self.gather_inside(parts, now_ns, out_of_patience);
         }
         match self.slot.stage() {
-            Stage::AwaitsClient => Progress::Done(self.pending(None, At::AwaitsClient, parts, now_ns)),
+            stage if stage.awaits_client() => Progress::Done(self.pending(None, At::AwaitsClient, parts, now_ns)),
             _ => self.gather_pending(gathering, parts, now_ns, out_of_patience),
         }
     }

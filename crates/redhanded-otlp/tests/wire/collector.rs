@@ -9,6 +9,7 @@ use redhanded_report::{Event, Report};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,11 +26,16 @@ pub(crate) struct Received {
 pub(crate) enum Say {
     Status(u16, &'static str, Vec<u8>),
     Silence,
+    /// Taken, and a body that never comes.
+    Unfinished,
+    /// Taken, and a body that never ends.
+    Endless,
 }
 
 pub(crate) struct Collector {
     pub(crate) url: String,
     received: Arc<(Mutex<Vec<Received>>, Condvar)>,
+    poured: Arc<AtomicUsize>,
 }
 
 impl Collector {
@@ -43,6 +49,8 @@ impl Collector {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<(Mutex<Vec<Received>>, Condvar)>::default();
         let seen = Arc::clone(&received);
+        let poured = Arc::<AtomicUsize>::default();
+        let out = Arc::clone(&poured);
         std::thread::spawn(move || {
             let mut script = script.into_iter();
             let mut silent = Vec::new();
@@ -63,10 +71,29 @@ impl Collector {
                         let _ = stream.write_all(&body);
                     }
                     Say::Silence => silent.push(stream),
+                    Say::Unfinished => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+                        silent.push(stream);
+                    }
+                    Say::Endless => {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+                        while stream.write_all(&[0; 4096]).is_ok() {
+                            out.fetch_add(4096, Ordering::SeqCst);
+                        }
+                    }
                 }
             }
         });
-        Self { url, received }
+        Self {
+            url,
+            received,
+            poured,
+        }
+    }
+
+    /// Bytes of endless answers that were taken off our hands.
+    pub(crate) fn poured(&self) -> usize {
+        self.poured.load(Ordering::SeqCst)
     }
 
     pub(crate) fn requests(&self) -> Vec<Received> {

@@ -176,13 +176,26 @@ fn what_a_collector_rejects_of_a_batch_is_counted() {
 
 #[test]
 fn an_answer_without_end_is_not_read_to_its_end() {
-    let collector = Collector::saying(vec![Say::Status(200, "", vec![0; 10 << 20])]);
-    let otlp = with_timeout(&collector.url, 5_000);
-    otlp.accept(&small(1), None);
-    assert!(
-        otlp.flush(Duration::from_secs(3)),
-        "it was taken all the same"
-    );
+    for say in [Say::Endless, Say::Unfinished] {
+        let collector = Collector::saying(vec![say]);
+        let otlp = with_timeout(&collector.url, 8_000);
+        let started = Instant::now();
+        otlp.accept(&small(1), None);
+        assert!(
+            otlp.flush(Duration::from_secs(20)),
+            "it was taken all the same"
+        );
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            started.elapsed()
+        );
+        assert!(
+            collector.poured() < 32 << 20,
+            "{} bytes were read",
+            collector.poured()
+        );
+    }
 }
 
 #[test]

@@ -26,7 +26,11 @@ impl Engine {
         let _ = signal::install();
         let mut modules = Modules::default();
         modules.refresh();
-        Self { modules, context: Box::new(UnwindContext::new()), buffer: Box::new([0; STACK_BYTES]) }
+        Self {
+            modules,
+            context: Box::new(UnwindContext::new()),
+            buffer: Box::new([0; STACK_BYTES]),
+        }
     }
 
     pub(crate) fn abilities(&self) -> Abilities {
@@ -66,18 +70,37 @@ impl Engine {
             return Err(NoStack::OutOfBounds);
         }
         let copied = signal::capture(task, until, &mut self.buffer)?;
-        let stack = self.walk(copied.registers.map(Some), copied.base as u64, copied.length);
-        Ok(Sample { on_cpu: true, syscall: None, stack })
+        let stack = self.walk(
+            copied.registers.map(Some),
+            copied.base as u64,
+            copied.length,
+        );
+        Ok(Sample {
+            on_cpu: true,
+            syscall: None,
+            stack,
+        })
     }
 
     fn sample_of(&mut self, snapshot: &snapshot::Snapshot) -> Sample {
-        let stack = self.walk(two_registers(snapshot.sp, snapshot.pc), snapshot.base, snapshot.length);
-        Sample { on_cpu: false, syscall: snapshot.syscall, stack }
+        let stack = self.walk(
+            two_registers(snapshot.sp, snapshot.pc),
+            snapshot.base,
+            snapshot.length,
+        );
+        Sample {
+            on_cpu: false,
+            syscall: snapshot.syscall,
+            stack,
+        }
     }
 
     /// Walks with the modules we know; if that gets stuck, or a library is no longer what we read, with the present ones.
     fn walk(&mut self, registers: Registers, base: u64, length: usize) -> RawStack {
-        let stack = StackCopy { base, bytes: &self.buffer[..length] };
+        let stack = StackCopy {
+            base,
+            bytes: &self.buffer[..length],
+        };
         let first = Walker::new(&self.modules, &mut self.context, stack, registers).walk();
         if (first.complete && is_current(&self.modules, &first)) || !self.modules.refresh() {
             return first;
@@ -88,11 +111,17 @@ impl Engine {
     pub(crate) fn locate(&mut self, ips: &[usize]) -> RawStack {
         let frames = self.locate_all(ips);
         let all_known = frames.iter().all(|frame| frame.module.is_some());
-        let stack = RawStack { frames, complete: true };
+        let stack = RawStack {
+            frames,
+            complete: true,
+        };
         if (all_known && is_current(&self.modules, &stack)) || !self.modules.refresh() {
             return stack;
         }
-        RawStack { frames: self.locate_all(ips), complete: true }
+        RawStack {
+            frames: self.locate_all(ips),
+            complete: true,
+        }
     }
 
     fn locate_all(&self, ips: &[usize]) -> Vec<RawFrame> {
@@ -101,7 +130,11 @@ impl Engine {
             let loaded = self.modules.find(address);
             let rules = loaded.and_then(|loaded| Rules::find(loaded, address));
             let function = rules.map(|rules| rules.function());
-            RawFrame { address, function, module: loaded.map(|loaded| loaded.module.clone()) }
+            RawFrame {
+                address,
+                function,
+                module: loaded.map(|loaded| loaded.module.clone()),
+            }
         };
         ips.iter().map(locate).collect()
     }
@@ -126,25 +159,85 @@ fn state_of(task: &Task) -> Result<char, NoStack> {
         Ok(state) => Ok(state),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(NoStack::Gone),
         Err(_) if !task.is_alive() => Err(NoStack::Gone),
-        Err(_) => Err(NoStack::Unsupported("the thread's files in /proc are not open".to_owned())),
+        Err(_) => Err(NoStack::Unsupported(
+            "the thread's files in /proc are not open".to_owned(),
+        )),
     }
 }
 
 fn can_sample_running(me: &Task) -> Result<(), String> {
     signal::install()?;
-    me.state().map_err(|_| "/proc/self/task cannot be read".to_owned())?;
-    if signal::is_installed() { Ok(()) } else { Err(NoStack::SignalTaken.to_string()) }
+    me.state()
+        .map_err(|_| "/proc/self/task cannot be read".to_owned())?;
+    if signal::is_installed() {
+        Ok(())
+    } else {
+        Err(NoStack::SignalTaken.to_string())
+    }
 }
 
 fn can_sample_blocked(me: &Task) -> Result<(), String> {
-    me.state().map_err(|_| "/proc/self/task cannot be read".to_owned())?;
-    me.place().ok_or("/proc/self/task/TID/syscall cannot be read")?;
-    me.schedule().filter(|schedule| schedule.timeslices > 0).ok_or("the kernel does not count timeslices (no schedstat)")?;
+    me.state()
+        .map_err(|_| "/proc/self/task cannot be read".to_owned())?;
+    me.place()
+        .ok_or("/proc/self/task/TID/syscall cannot be read")?;
+    me.schedule()
+        .filter(|schedule| schedule.timeslices > 0)
+        .ok_or("the kernel does not count timeslices (no schedstat)")?;
     can_read_memory()
 }
 
 fn can_read_memory() -> Result<(), String> {
     let word = 1u64;
     let read = super::memory::array(&raw const word as u64).map(u64::from_ne_bytes);
-    if read == Some(word) { Ok(()) } else { Err("this process may not read its own memory by system call".to_owned()) }
+    if read == Some(word) {
+        Ok(())
+    } else {
+        Err("this process may not read its own memory by system call".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_proc_a_thread_is_never_signalled_and_never_judged() {
+        let task = Task::current().without_files();
+        let mut engine = Engine::new();
+        assert!(task.is_alive(), "asked by signal 0 instead");
+        assert_eq!(engine.activity(&task), Activity::default());
+        let result = engine.sample(&task, Duration::from_millis(10));
+        assert!(matches!(result, Err(NoStack::Unsupported(_))), "{result:?}");
+    }
+
+    #[test]
+    fn here_everything_is_possible() {
+        let abilities = Engine::new().abilities();
+        assert_eq!(
+            (
+                abilities.running_threads,
+                abilities.blocked_threads,
+                abilities.peers
+            ),
+            (Ok(()), Ok(()), Ok(()))
+        );
+    }
+
+    #[test]
+    fn addresses_are_located_in_their_functions() {
+        let function = addresses_are_located_in_their_functions as fn() as usize;
+        let stack = Engine::new().locate(&[function + 2, 1]);
+        assert_eq!(stack.frames[0].function, Some(function as u64));
+        assert!(
+            stack.frames[0]
+                .module
+                .as_ref()
+                .is_some_and(|module| module.is_main)
+        );
+        assert_eq!(
+            (&stack.frames[1].module, stack.frames[1].function),
+            (&None, None)
+        );
+    }
 }

@@ -40,11 +40,15 @@ pub(super) fn option<const N: usize>(fd: i32, level: i32, name: i32) -> Option<(
     let mut value = [0u8; N];
     let mut length = N as libc::socklen_t;
     // SAFETY: `value` and `length` are ours to write, and the kernel writes at most `length` bytes.
-    let failed = unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &raw mut length) } != 0;
+    let failed =
+        unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &raw mut length) }
+            != 0;
     (!failed).then_some((value, (length as usize).min(N)))
 }
 
 /// A socket option that is one integer.
 pub(super) fn int_option(fd: i32, level: i32, name: i32) -> Option<i32> {
-    option(fd, level, name).filter(|(_, length)| *length == 4).map(|(value, _)| i32::from_ne_bytes(value))
+    option(fd, level, name)
+        .filter(|(_, length)| *length == 4)
+        .map(|(value, _)| i32::from_ne_bytes(value))
 }

@@ -53,12 +53,15 @@ struct Mapping<'a> {
 impl Modules {
     pub(super) fn find(&self, address: u64) -> Option<&Loaded> {
         let after = self.list.partition_point(|loaded| loaded.start <= address);
-        self.list[..after].last().filter(|loaded| address < loaded.end)
+        self.list[..after]
+            .last()
+            .filter(|loaded| address < loaded.end)
     }
 
     /// Whether the code at `address` is in a module that is still the one we read.
     pub(super) fn is_current(&self, address: u64) -> bool {
-        self.find(address).is_some_and(|loaded| loaded.module.is_main || loaded.is_unchanged())
+        self.find(address)
+            .is_some_and(|loaded| loaded.module.is_main || loaded.is_unchanged())
     }
 
     /// Reads the list anew; `true` if it changed. Costs 30 to 120 µs, and 0.1 to 2 ms per new module.
@@ -91,7 +94,9 @@ impl Modules {
 
 impl Loaded {
     fn is(&self, mapping: &Mapping<'_>) -> bool {
-        self.start == mapping.start && self.module.path.as_os_str() == without_mark(mapping.path) && self.is_unchanged()
+        self.start == mapping.start
+            && self.module.path.as_os_str() == without_mark(mapping.path)
+            && self.is_unchanged()
     }
 
     fn is_unchanged(&self) -> bool {
@@ -104,8 +109,16 @@ impl Loaded {
 
     fn read(mapping: &Mapping<'_>) -> Option<Self> {
         let elf = Elf::read(mapping.start)?;
-        let text = elf.segments.iter().find(|segment| segment.kind == PT_LOAD && segment.flags & PF_X != 0)?.range(elf.bias)?;
-        let ends = elf.segments.iter().filter(|segment| segment.kind == PT_LOAD).filter_map(|segment| segment.range(elf.bias));
+        let text = elf
+            .segments
+            .iter()
+            .find(|segment| segment.kind == PT_LOAD && segment.flags & PF_X != 0)?
+            .range(elf.bias)?;
+        let ends = elf
+            .segments
+            .iter()
+            .filter(|segment| segment.kind == PT_LOAD)
+            .filter_map(|segment| segment.range(elf.bias));
         let end = ends.map(|range| range.end).max()?.max(mapping.end);
         let build_id = elf.build_id();
         let path = without_mark(mapping.path);
@@ -136,10 +149,12 @@ fn main_headers() -> u64 {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+            text
+        })
 }
 
 fn without_mark(path: &str) -> &str {
@@ -154,10 +169,16 @@ fn parse_maps(maps: &str) -> Vec<Mapping<'_>> {
         if offset == 0 {
             first = Some((path, range.start));
         }
-        let Some((_, start)) = first.filter(|(of, _)| executable && *of == path) else { continue };
+        let Some((_, start)) = first.filter(|(of, _)| executable && *of == path) else {
+            continue;
+        };
         match modules.last_mut().filter(|module| module.start == start) {
             Some(module) => module.end = range.end,
-            None => modules.push(Mapping { path, start, end: range.end }),
+            None => modules.push(Mapping {
+                path,
+                start,
+                end: range.end,
+            }),
         }
     }
     modules
@@ -174,7 +195,12 @@ fn parse_line(line: &str) -> Option<(&str, std::ops::Range<u64>, bool, u64)> {
     }
     let (start, end) = range.split_once('-')?;
     let number = |text| u64::from_str_radix(text, 16).ok();
-    Some((path, number(start)?..number(end)?, permissions.as_bytes().get(2) == Some(&b'x'), number(offset)?))
+    Some((
+        path,
+        number(start)?..number(end)?,
+        permissions.as_bytes().get(2) == Some(&b'x'),
+        number(offset)?,
+    ))
 }
 
 const PT_LOAD: u32 = 1;
@@ -227,10 +253,18 @@ impl Elf {
         let table_at = u64_at(&header, 32)?;
         let count = usize::from(number(&header, 56).map(u16::from_le_bytes)?);
         let table = memory::bytes(start.checked_add(table_at)?, (count * SEGMENT) as u64)?;
-        let segments: Vec<Segment> = table.chunks_exact(SEGMENT).filter_map(parse_segment).collect();
+        let segments: Vec<Segment> = table
+            .chunks_exact(SEGMENT)
+            .filter_map(parse_segment)
+            .collect();
         let first = segments.iter().find(|segment| segment.kind == PT_LOAD)?;
         let bias = start.wrapping_sub(first.address & !(PAGE - 1));
-        Some(Self { bias, segments, head: [header, table].concat() }).map(|elf| elf.with_contiguous_head(start, table_at))
+        Some(Self {
+            bias,
+            segments,
+            head: [header, table].concat(),
+        })
+        .map(|elf| elf.with_contiguous_head(start, table_at))
     }
 
     /// Keeps the head comparable by one read: only if the table follows the header, as every linker writes it.
@@ -243,17 +277,23 @@ impl Elf {
 
     /// Address and bytes of the GNU build-id.
     fn build_id(&self) -> Option<(u64, Vec<u8>)> {
-        self.segments.iter().filter(|segment| segment.kind == PT_NOTE).find_map(|segment| {
-            let at = self.bias.wrapping_add(segment.address);
-            let notes = memory::bytes(at, segment.size.min(PAGE))?;
-            let (offset, id) = find_build_id(&notes)?;
-            Some((at + offset as u64, id.to_vec()))
-        })
+        self.segments
+            .iter()
+            .filter(|segment| segment.kind == PT_NOTE)
+            .find_map(|segment| {
+                let at = self.bias.wrapping_add(segment.address);
+                let notes = memory::bytes(at, segment.size.min(PAGE))?;
+                let (offset, id) = find_build_id(&notes)?;
+                Some((at + offset as u64, id.to_vec()))
+            })
     }
 
     /// The unwind tables; `None` if there is no binary-search index of the one encoding that linkers write.
     fn tables(&self) -> Option<Tables> {
-        let index = self.segments.iter().find(|segment| segment.kind == PT_GNU_EH_FRAME)?;
+        let index = self
+            .segments
+            .iter()
+            .find(|segment| segment.kind == PT_GNU_EH_FRAME)?;
         let index_at = self.bias.wrapping_add(index.address);
         let bytes = memory::bytes(index_at, index.size)?;
         const PC_RELATIVE_I32: u8 = 0x1b;
@@ -261,16 +301,34 @@ impl Elf {
             return None;
         }
         let distance = i32::from_le_bytes(number(&bytes, 4)?);
-        let frames_at = index_at.wrapping_add(4).wrapping_add_signed(i64::from(distance));
+        let frames_at = index_at
+            .wrapping_add(4)
+            .wrapping_add_signed(i64::from(distance));
         // The table ends with a mark of its own; where it lies, only its segment's end is known.
-        let loads = self.segments.iter().filter(|segment| segment.kind == PT_LOAD);
-        let end = loads.filter_map(|segment| segment.range(self.bias)).find(|range| range.contains(&frames_at))?.end;
-        Some(Tables { index_at, index: bytes, frames_at, frames: memory::bytes(frames_at, end - frames_at)? })
+        let loads = self
+            .segments
+            .iter()
+            .filter(|segment| segment.kind == PT_LOAD);
+        let end = loads
+            .filter_map(|segment| segment.range(self.bias))
+            .find(|range| range.contains(&frames_at))?
+            .end;
+        Some(Tables {
+            index_at,
+            index: bytes,
+            frames_at,
+            frames: memory::bytes(frames_at, end - frames_at)?,
+        })
     }
 }
 
 fn parse_segment(bytes: &[u8]) -> Option<Segment> {
-    Some(Segment { kind: u32_at(bytes, 0)?, flags: u32_at(bytes, 4)?, address: u64_at(bytes, 16)?, size: u64_at(bytes, 40)? })
+    Some(Segment {
+        kind: u32_at(bytes, 0)?,
+        flags: u32_at(bytes, 4)?,
+        address: u64_at(bytes, 16)?,
+        size: u64_at(bytes, 40)?,
+    })
 }
 
 /// Offset and bytes of the build-id among ELF notes.
@@ -282,7 +340,9 @@ fn find_build_id(notes: &[u8]) -> Option<(usize, &[u8])> {
         let name_at = at + 12;
         let value_at = name_at.checked_add(name.checked_next_multiple_of(4)?)?;
         let value = notes.get(value_at..value_at.checked_add(size)?)?;
-        if u32_at(notes, at + 8)? == NT_GNU_BUILD_ID && notes.get(name_at..name_at + name)? == b"GNU\0" {
+        if u32_at(notes, at + 8)? == NT_GNU_BUILD_ID
+            && notes.get(name_at..name_at + name)? == b"GNU\0"
+        {
             return Some((value_at, value));
         }
         at = value_at.checked_add(size.checked_next_multiple_of(4)?)?;
@@ -306,9 +366,21 @@ b000-c000 r-xp 00000000 00:00 0 ";
         assert_eq!(
             modules,
             [
-                Mapping { path: "/opt/a b/app", start: 0x1000, end: 0x5000 },
-                Mapping { path: "/lib/x.so (deleted)", start: 0x7000, end: 0x8000 },
-                Mapping { path: "[vdso]", start: 0x9000, end: 0xa000 },
+                Mapping {
+                    path: "/opt/a b/app",
+                    start: 0x1000,
+                    end: 0x5000
+                },
+                Mapping {
+                    path: "/lib/x.so (deleted)",
+                    start: 0x7000,
+                    end: 0x8000
+                },
+                Mapping {
+                    path: "[vdso]",
+                    start: 0x9000,
+                    end: 0xa000
+                },
             ]
         );
         assert_eq!(without_mark(modules[1].path), "/lib/x.so");

@@ -15,7 +15,11 @@ pub(crate) fn peer_of(syscall: &Syscall) -> Option<Peer> {
     if fd::kind(socket)? != fd::Kind::Socket {
         return None;
     }
-    let mut peer = if syscall.number == libc::SYS_connect { connecting(syscall) } else { name_of(socket) }?;
+    let mut peer = if syscall.number == libc::SYS_connect {
+        connecting(syscall)
+    } else {
+        name_of(socket)
+    }?;
     peer.phase = phase(syscall.number).map(str::to_owned);
     peer.state = tcp_state(socket).map(str::to_owned);
     Some(peer)
@@ -33,9 +37,12 @@ fn socket_of(syscall: &Syscall) -> Option<i32> {
 fn phase(number: i64) -> Option<&'static str> {
     match number {
         libc::SYS_connect => Some("connect"),
-        libc::SYS_write | libc::SYS_writev | libc::SYS_sendto | libc::SYS_sendmsg | libc::SYS_sendmmsg | libc::SYS_sendfile => {
-            Some("write")
-        }
+        libc::SYS_write
+        | libc::SYS_writev
+        | libc::SYS_sendto
+        | libc::SYS_sendmsg
+        | libc::SYS_sendmmsg
+        | libc::SYS_sendfile => Some("write"),
         _ => None,
     }
 }
@@ -50,8 +57,10 @@ fn connecting(syscall: &Syscall) -> Option<Peer> {
 /// The address that the kernel knows. It wants the exact length of the family's address, no more.
 fn name_of(socket: i32) -> Option<Peer> {
     match fd::int_option(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)? {
-        libc::AF_INET => fd::option::<16>(socket, libc::SOL_SOCKET, SO_PEERNAME).and_then(|(bytes, n)| parse(&bytes[..n])),
-        libc::AF_INET6 => fd::option::<28>(socket, libc::SOL_SOCKET, SO_PEERNAME).and_then(|(bytes, n)| parse(&bytes[..n])),
+        libc::AF_INET => fd::option::<16>(socket, libc::SOL_SOCKET, SO_PEERNAME)
+            .and_then(|(bytes, n)| parse(&bytes[..n])),
+        libc::AF_INET6 => fd::option::<28>(socket, libc::SOL_SOCKET, SO_PEERNAME)
+            .and_then(|(bytes, n)| parse(&bytes[..n])),
         libc::AF_UNIX => unix_name(socket),
         _ => None,
     }
@@ -61,8 +70,13 @@ fn unix_name(socket: i32) -> Option<Peer> {
     let mut bytes = [0u8; ADDRESS_BYTES];
     let mut length = ADDRESS_BYTES as libc::socklen_t;
     // SAFETY: `bytes` and `length` are ours to write, and the kernel writes at most `length` bytes.
-    let failed = unsafe { libc::getpeername(socket, bytes.as_mut_ptr().cast(), &raw mut length) } != 0;
-    if failed { None } else { parse(bytes.get(..length as usize)?) }
+    let failed =
+        unsafe { libc::getpeername(socket, bytes.as_mut_ptr().cast(), &raw mut length) } != 0;
+    if failed {
+        None
+    } else {
+        parse(bytes.get(..length as usize)?)
+    }
 }
 
 /// A socket address as the kernel lays it out.
@@ -97,16 +111,33 @@ fn unix_path(path: &[u8]) -> Option<String> {
         [0, name @ ..] => ("@", name),
         path => ("", path),
     };
-    let end = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());
-    if end == 0 { None } else { Some(format!("{mark}{}", String::from_utf8_lossy(&path[..end]))) }
+    let end = path
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(path.len());
+    if end == 0 {
+        None
+    } else {
+        Some(format!("{mark}{}", String::from_utf8_lossy(&path[..end])))
+    }
 }
 
 fn tcp_state(socket: i32) -> Option<&'static str> {
     let (info, length) = fd::option::<8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
     let state = info[..length].first()?;
     const STATES: [&str; 12] = [
-        "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK",
-        "LISTEN", "CLOSING", "NEW_SYN_RECV",
+        "ESTABLISHED",
+        "SYN_SENT",
+        "SYN_RECV",
+        "FIN_WAIT1",
+        "FIN_WAIT2",
+        "TIME_WAIT",
+        "CLOSE",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "LISTEN",
+        "CLOSING",
+        "NEW_SYN_RECV",
     ];
     STATES.get(usize::from(*state).checked_sub(1)?).copied()
 }
@@ -121,14 +152,24 @@ mod tests {
 
     #[test]
     fn addresses_of_each_family() {
-        assert_eq!(parsed(&[2, 0, 0x1f, 0x90, 10, 0, 0, 7]), Some(("10.0.0.7".to_owned(), Some(8080))));
+        assert_eq!(
+            parsed(&[2, 0, 0x1f, 0x90, 10, 0, 0, 7]),
+            Some(("10.0.0.7".to_owned(), Some(8080)))
+        );
         let mut v6 = [0u8; 28];
         v6[..4].copy_from_slice(&[10, 0, 0x14, 0xeb]);
         v6[23] = 1;
         assert_eq!(parsed(&v6), Some(("::1".to_owned(), Some(5355))));
         v6[18..24].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
-        assert_eq!(parsed(&v6), Some(("127.0.0.1".to_owned(), Some(5355))), "an IPv4 address in IPv6's clothes");
-        assert_eq!(parsed(b"\x01\0/run/db.sock\0"), Some(("/run/db.sock".to_owned(), None)));
+        assert_eq!(
+            parsed(&v6),
+            Some(("127.0.0.1".to_owned(), Some(5355))),
+            "an IPv4 address in IPv6's clothes"
+        );
+        assert_eq!(
+            parsed(b"\x01\0/run/db.sock\0"),
+            Some(("/run/db.sock".to_owned(), None))
+        );
         assert_eq!(parsed(b"\x01\0\0bus"), Some(("@bus".to_owned(), None)));
         assert_eq!(parsed(b"\x01\0"), None, "an unnamed Unix socket");
         assert_eq!(parsed(&[2, 0, 1]), None, "cut");

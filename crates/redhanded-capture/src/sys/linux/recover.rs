@@ -42,7 +42,10 @@ pub(super) fn frame_address(
     sp: u64,
     pc: u64,
 ) -> Option<Found> {
-    let row = rules.fde.unwind_info_for_address(&rules.section, &rules.bases, context, rules.offset).ok()?;
+    let row = rules
+        .fde
+        .unwind_info_for_address(&rules.section, &rules.bases, context, rules.offset)
+        .ok()?;
     let above_frame_pointer = rests_on_frame_pointer(row.cfa())?;
     by_prologue(modules, context, rules, stack, sp, pc, above_frame_pointer)
         .or_else(|| by_search(modules, stack, sp, rules.function()))
@@ -61,9 +64,14 @@ fn by_prologue(
     let body = after_frame_start(context, rules)?;
     let executed = pc.checked_sub(body)?.min(LONGEST_PROLOGUE);
     let size = arch::frame_size(&memory::bytes(body, executed)?)?;
-    let cfa = sp.checked_add(size)?.checked_add_signed(above_frame_pointer)?;
+    let cfa = sp
+        .checked_add(size)?
+        .checked_add_signed(above_frame_pointer)?;
     let call = call_before(modules, stack.read(cfa.checked_sub(8)?)?)?;
-    Some(Found { cfa, is_sure: call == Call::Direct(rules.function()) })
+    Some(Found {
+        cfa,
+        is_sure: call == Call::Direct(rules.function()),
+    })
 }
 
 /// Address after the `mov rbp, rsp` that began this instruction's frame: the tables switch to RBP there.
@@ -96,7 +104,10 @@ fn by_search(modules: &Modules, stack: StackCopy<'_>, sp: u64, function: u64) ->
             None => false,
         };
         if is_frame {
-            return Some(Found { cfa: at.checked_add(16)?, is_sure: false });
+            return Some(Found {
+                cfa: at.checked_add(16)?,
+                is_sure: false,
+            });
         }
         at = at.checked_add(8)?;
     }

@@ -5,8 +5,8 @@
 //! The handler runs inside somebody else's code, at any instruction: in `malloc`, in the loader, in the middle of a panic.
 //! So it may do only this, and does only this:
 //!
-//! 1. read the `siginfo_t` and `ucontext_t` it was given, and memory between the interrupted stack pointer and the end of
-//!    the thread's stack, which is mapped for as long as the thread runs on it;
+//! 1. read the `siginfo_t` and `ucontext_t` it was given, and memory between the interrupted stack pointer's red zone and the
+//!    end of the thread's stack, which is mapped for as long as the thread runs on it;
 //! 2. write to one static [`Slot`], after winning it by compare-and-swap, at most [`STACK_BYTES`] of it;
 //! 3. call `gettid`, `getpid` and `futex` as bare system calls;
 //! 4. call the previous handler for signals that are not ours.
@@ -117,9 +117,16 @@ unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context:
 /// `info` is valid.
 unsafe fn our_sequence(info: *const libc::siginfo_t) -> Option<u32> {
     // SAFETY: the caller's promise; for a queued signal the kernel has filled pid and value.
-    let (code, pid, value) = unsafe { ((*info).si_code, (*info).si_pid(), (*info).si_value().sival_ptr as u64) };
+    let (code, pid, value) = unsafe {
+        (
+            (*info).si_code,
+            (*info).si_pid(),
+            (*info).si_value().sival_ptr as u64,
+        )
+    };
     // SAFETY: getpid takes no arguments. A forked child must not answer for its parent.
-    let ours = code == libc::SI_QUEUE && pid == unsafe { libc::getpid() } && (value >> 32) as u32 == tag();
+    let ours =
+        code == libc::SI_QUEUE && pid == unsafe { libc::getpid() } && (value >> 32) as u32 == tag();
     ours.then_some(value as u32)
 }
 
@@ -132,7 +139,12 @@ unsafe fn answer(sequence: u32, context: *const c_void) {
     if i64::from(SLOT.tid.load(Ordering::Relaxed)) != tid {
         return;
     }
-    let won = SLOT.state.compare_exchange(sequence | ARMED, sequence | COPYING, Ordering::Acquire, Ordering::Relaxed);
+    let won = SLOT.state.compare_exchange(
+        sequence | ARMED,
+        sequence | COPYING,
+        Ordering::Acquire,
+        Ordering::Relaxed,
+    );
     if won.is_err() {
         return; // late: that capture was given up
     }
@@ -141,7 +153,14 @@ unsafe fn answer(sequence: u32, context: *const c_void) {
     SLOT.state.store(sequence | phase, Ordering::Release);
     let word: *const u32 = SLOT.state.as_ptr().cast();
     // SAFETY: waking touches no memory; the word is a static.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word,
+            libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+            1,
+        )
+    };
 }
 
 /// # Safety
@@ -150,31 +169,46 @@ unsafe fn copy(content: &mut Content, context: *const c_void) -> u64 {
     // SAFETY: the caller's promise.
     content.registers = unsafe { arch::interrupted_registers(context) };
     let sp = content.registers[STACK_POINTER] as usize;
-    if sp < content.stack.start || sp >= content.stack.end || arch::thread_pointer() != content.thread_pointer {
+    if sp < content.stack.start
+        || sp >= content.stack.end
+        || arch::thread_pointer() != content.thread_pointer
+    {
         return ELSEWHERE;
     }
-    content.base = sp & !7;
+    content.base = arch::live_from(sp).max(content.stack.start);
     content.length = (content.stack.end - content.base).min(STACK_BYTES);
     // SAFETY: this is the very thread whose stack this is (same control block), it runs on it, and a stack is mapped from the
-    // stack pointer up to its end; `bytes` has room and is not on a stack.
-    unsafe { arch::copy_bytes(content.bytes.as_mut_ptr(), content.base as *const u8, content.length) };
+    // stack pointer's page up to its end; `bytes` has room and is not on a stack.
+    unsafe {
+        arch::copy_bytes(
+            content.bytes.as_mut_ptr(),
+            content.base as *const u8,
+            content.length,
+        )
+    };
     DONE
 }
 
 /// # Safety
 /// The arguments are the running handler's own.
 unsafe fn call_previous(signal: i32, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let Some(previous) = PREVIOUS.get() else { return };
+    let Some(previous) = PREVIOUS.get() else {
+        return;
+    };
     if matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) {
         return; // both ignore SIGURG
     }
     if previous.sa_flags & libc::SA_SIGINFO != 0 {
         type Handler = unsafe extern "C" fn(i32, *mut libc::siginfo_t, *mut c_void);
         // SAFETY: SA_SIGINFO says that the address is a function of this type, and it was installed for this signal.
-        unsafe { std::mem::transmute::<usize, Handler>(previous.sa_sigaction)(signal, info, context) };
+        unsafe {
+            std::mem::transmute::<usize, Handler>(previous.sa_sigaction)(signal, info, context)
+        };
     } else {
         // SAFETY: without SA_SIGINFO the address is a function of this type.
-        unsafe { std::mem::transmute::<usize, unsafe extern "C" fn(i32)>(previous.sa_sigaction)(signal) };
+        unsafe {
+            std::mem::transmute::<usize, unsafe extern "C" fn(i32)>(previous.sa_sigaction)(signal)
+        };
     }
 }
 
@@ -198,12 +232,23 @@ fn try_install() -> Result<(), String> {
         action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
         libc::sigfillset(&raw mut action.sa_mask);
         // Blocked, a fault would kill the process without the application's own handler having its say.
-        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT] {
+        for fault in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGABRT,
+        ] {
             libc::sigdelset(&raw mut action.sa_mask, fault);
         }
         libc::sigaction(SIGNAL, &raw const action, std::ptr::null_mut()) != 0
     };
-    if failed { Err("SIGURG's handler cannot be installed".to_owned()) } else { Ok(()) }
+    if failed {
+        Err("SIGURG's handler cannot be installed".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// A sandbox may forbid queued signals: ask with signal 0, which is never delivered.
@@ -229,7 +274,11 @@ pub(super) fn is_installed() -> bool {
 }
 
 /// Has a running thread copy its registers and stack into `into`. Waits until `until` at most.
-pub(super) fn capture(task: &Task, until: Instant, into: &mut [u8; STACK_BYTES]) -> Result<Copied, NoStack> {
+pub(super) fn capture(
+    task: &Task,
+    until: Instant,
+    into: &mut [u8; STACK_BYTES],
+) -> Result<Copied, NoStack> {
     let _turn = turn(until)?;
     if !is_installed() {
         return Err(NoStack::SignalTaken);
@@ -240,7 +289,11 @@ pub(super) fn capture(task: &Task, until: Instant, into: &mut [u8; STACK_BYTES])
     let sequence = arm(task)?;
     if let Err(error) = queue(task.tid, SIGNAL, sequence) {
         disarm(sequence);
-        return Err(if error == libc::ESRCH { NoStack::Gone } else { NoStack::Busy });
+        return Err(if error == libc::ESRCH {
+            NoStack::Gone
+        } else {
+            NoStack::Busy
+        });
     }
     let answered = wait(sequence, until);
     task.unanswered.store(answered.is_err(), Ordering::Relaxed);
@@ -250,7 +303,11 @@ pub(super) fn capture(task: &Task, until: Instant, into: &mut [u8; STACK_BYTES])
     // SAFETY: the phase is DONE and the turn is ours: nobody writes `content`.
     let content = unsafe { &*SLOT.content.get() };
     into[..content.length].copy_from_slice(&content.bytes[..content.length]);
-    Ok(Copied { registers: content.registers, base: content.base, length: content.length })
+    Ok(Copied {
+        registers: content.registers,
+        base: content.base,
+        length: content.length,
+    })
 }
 
 fn turn(until: Instant) -> Result<MutexGuard<'static, ()>, NoStack> {
@@ -276,14 +333,22 @@ fn arm(task: &Task) -> Result<u32, NoStack> {
     content.stack = task.stack.clone();
     content.length = 0;
     SLOT.tid.store(task.tid, Ordering::Relaxed);
-    SLOT.state.store(u64::from(sequence) << 8 | ARMED, Ordering::Release);
+    SLOT.state
+        .store(u64::from(sequence) << 8 | ARMED, Ordering::Release);
     Ok(sequence)
 }
 
 /// Gives a capture up; `false` if the handler has begun.
 fn disarm(sequence: u32) -> bool {
     let sequence = u64::from(sequence) << 8;
-    SLOT.state.compare_exchange(sequence | ARMED, sequence | IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    SLOT.state
+        .compare_exchange(
+            sequence | ARMED,
+            sequence | IDLE,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        )
+        .is_ok()
 }
 
 /// Waits for the handler; the phase it ended with.
@@ -294,15 +359,26 @@ fn wait(sequence: u32, until: Instant) -> Result<u64, NoStack> {
             return Ok(state & 0xff);
         }
         let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() && (disarm(sequence) || SLOT.state.load(Ordering::Acquire) & 0xff == COPYING) {
+        if left.is_zero()
+            && (disarm(sequence) || SLOT.state.load(Ordering::Acquire) & 0xff == COPYING)
+        {
             return Err(NoStack::Busy);
         }
         let pause = left.min(Duration::from_millis(1));
-        let pause = libc::timespec { tv_sec: 0, tv_nsec: i64::from(pause.subsec_nanos()) };
+        let pause = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(pause.subsec_nanos()),
+        };
         let word: *const u32 = SLOT.state.as_ptr().cast();
         // SAFETY: the word is a static and the timeout lives across the call; a little-endian low half is its value's.
         unsafe {
-            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, state as u32, &raw const pause);
+            libc::syscall(
+                libc::SYS_futex,
+                word,
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                state as u32,
+                &raw const pause,
+            );
         }
     }
 }
@@ -324,8 +400,31 @@ fn queue(tid: u32, signal: i32, sequence: u32) -> Result<(), i32> {
     // SAFETY: both take no arguments.
     let (pid, uid) = unsafe { (libc::getpid(), libc::getuid()) };
     let value = u64::from(tag()) << 32 | u64::from(sequence);
-    let info = Info { signal, errno: 0, code: libc::SI_QUEUE, padding: 0, pid, uid, value, rest: [0; 12] };
+    let info = Info {
+        signal,
+        errno: 0,
+        code: libc::SI_QUEUE,
+        padding: 0,
+        pid,
+        uid,
+        value,
+        rest: [0; 12],
+    };
     // SAFETY: `info` has the size and layout of a siginfo_t, which the kernel only reads; the target is of this process.
-    let failed = unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const info) } != 0;
-    if failed { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)) } else { Ok(()) }
+    let failed = unsafe {
+        libc::syscall(
+            libc::SYS_rt_tgsigqueueinfo,
+            pid,
+            tid,
+            signal,
+            &raw const info,
+        )
+    } != 0;
+    if failed {
+        Err(std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EINVAL))
+    } else {
+        Ok(())
+    }
 }

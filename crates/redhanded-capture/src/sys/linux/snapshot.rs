@@ -3,7 +3,7 @@
 use super::memory;
 use super::signal::STACK_BYTES;
 use super::task::{Place, Task};
-use crate::{NoStack, Syscall};
+use crate::{NoStack, Syscall, arch};
 
 /// A blocked thread's place and stack; its stack lies in the caller's buffer.
 pub(super) struct Snapshot {
@@ -21,23 +21,45 @@ pub(super) struct Snapshot {
 /// The scheduler counts how often it put a thread on a CPU. Blocked in the same place with the same count before and after
 /// the read: it never ran in between, so nobody wrote its stack.
 pub(super) fn take(task: &Task, into: &mut [u8; STACK_BYTES]) -> Result<Option<Snapshot>, NoStack> {
-    let before = task.schedule().filter(|schedule| schedule.timeslices > 0).ok_or_else(no_counts)?;
+    let before = task
+        .schedule()
+        .filter(|schedule| schedule.timeslices > 0)
+        .ok_or_else(no_counts)?;
     let place = task.place().ok_or_else(no_place)?;
-    let Place::Blocked { syscall, sp, pc } = place else { return Ok(None) };
+    let Place::Blocked { syscall, sp, pc } = place else {
+        return Ok(None);
+    };
     if !task.stack.contains(&(sp as usize)) {
-        return if still(task, place, before.timeslices) { Err(NoStack::OutOfBounds) } else { Ok(None) };
+        return if still(task, place, before.timeslices) {
+            Err(NoStack::OutOfBounds)
+        } else {
+            Ok(None)
+        };
     }
-    let base = sp & !7;
-    let length = (task.stack.end - base as usize).min(STACK_BYTES);
-    let read = memory::read(base, &mut into[..length]);
+    let base = arch::live_from(sp as usize).max(task.stack.start);
+    let length = (task.stack.end - base).min(STACK_BYTES);
+    let read = memory::read(base as u64, &mut into[..length]);
     if !still(task, place, before.timeslices) {
         return Ok(None);
     }
-    if read { Ok(Some(Snapshot { syscall, sp, pc, base, length })) } else { Err(NoStack::Unreadable) }
+    if read {
+        Ok(Some(Snapshot {
+            syscall,
+            sp,
+            pc,
+            base: base as u64,
+            length,
+        }))
+    } else {
+        Err(NoStack::Unreadable)
+    }
 }
 
 fn still(task: &Task, place: Place, timeslices: u64) -> bool {
-    task.place() == Some(place) && task.schedule().is_some_and(|schedule| schedule.timeslices == timeslices)
+    task.place() == Some(place)
+        && task
+            .schedule()
+            .is_some_and(|schedule| schedule.timeslices == timeslices)
 }
 
 fn no_counts() -> NoStack {

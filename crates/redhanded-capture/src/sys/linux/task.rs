@@ -36,7 +36,11 @@ pub(super) enum Place {
     /// Running or about to.
     Running,
     /// Blocked, with its stack pointer and instruction pointer in user space; in no system call for a page fault.
-    Blocked { syscall: Option<Syscall>, sp: u64, pc: u64 },
+    Blocked {
+        syscall: Option<Syscall>,
+        sp: u64,
+        pc: u64,
+    },
 }
 
 /// What `/proc/…/schedstat` says.
@@ -92,16 +96,28 @@ impl Task {
         let files = self.files.as_ref().ok_or(io::ErrorKind::Unsupported)?;
         let line = read(&files.stat, &mut buffer).map_err(not_found_if_ended)?;
         // The name in parentheses may hold anything, parentheses too.
-        let after_name = line.iter().rposition(|&byte| byte == b')').and_then(|at| line.get(at + 2));
-        after_name.map(|&byte| char::from(byte)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let after_name = line
+            .iter()
+            .rposition(|&byte| byte == b')')
+            .and_then(|at| line.get(at + 2));
+        after_name
+            .map(|&byte| char::from(byte))
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     pub(super) fn schedule(&self) -> Option<Schedule> {
         let mut buffer = [0; 128];
         let line = read(self.files.as_ref()?.schedstat.as_ref()?, &mut buffer).ok()?;
-        let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace().map(str::parse);
+        let mut fields = std::str::from_utf8(line)
+            .ok()?
+            .split_ascii_whitespace()
+            .map(str::parse);
         let mut next = || fields.next()?.ok();
-        Some(Schedule { cpu_ns: next()?, wait_ns: next()?, timeslices: next()? })
+        Some(Schedule {
+            cpu_ns: next()?,
+            wait_ns: next()?,
+            timeslices: next()?,
+        })
     }
 
     pub(super) fn place(&self) -> Option<Place> {
@@ -116,20 +132,24 @@ impl Task {
             Some(Place::Blocked { syscall, .. }) => syscall,
             _ => None,
         };
-        let mut activity = Activity::default();
-        activity.state = self.state().ok();
-        activity.syscall = syscall;
-        activity.cpu_ns = schedule.map(|schedule| schedule.cpu_ns);
-        activity.run_queue_wait_ns = schedule.map(|schedule| schedule.wait_ns);
-        activity.timeslices = schedule.map(|schedule| schedule.timeslices);
-        activity
+        Activity {
+            state: self.state().ok(),
+            syscall,
+            cpu_ns: schedule.map(|schedule| schedule.cpu_ns),
+            run_queue_wait_ns: schedule.map(|schedule| schedule.wait_ns),
+            timeslices: schedule.map(|schedule| schedule.timeslices),
+        }
     }
 
     /// Whether a signal of this number waits to be delivered to this thread. Cold.
     pub(super) fn has_pending(&self, signal: i32) -> bool {
-        let Ok(status) = std::fs::read_to_string(self.path("status")) else { return false };
+        let Ok(status) = std::fs::read_to_string(self.path("status")) else {
+            return false;
+        };
         let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:"));
-        let mask = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        let mask = pending
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .unwrap_or(0);
         mask >> (signal - 1) & 1 == 1
     }
 
@@ -151,7 +171,11 @@ impl Files {
             return None;
         }
         let open = |name: &str| File::open(format!("/proc/self/task/{tid}/{name}"));
-        let files = Self { stat: open("stat").ok()?, schedstat: open("schedstat").ok(), syscall: open("syscall").ok() };
+        let files = Self {
+            stat: open("stat").ok()?,
+            schedstat: open("schedstat").ok(),
+            syscall: open("syscall").ok(),
+        };
         OPEN.fetch_add(1, Ordering::Relaxed);
         Some(files)
     }
@@ -166,7 +190,10 @@ impl Drop for Files {
 /// Three descriptors a thread may not eat up the process's own: a quarter of its limit is the most we take.
 fn may_open() -> bool {
     const DESCRIPTORS: u64 = 3;
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: `limit` is ours to write.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return true;
@@ -180,7 +207,11 @@ fn read<'a>(file: &File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
 }
 
 fn not_found_if_ended(error: io::Error) -> io::Error {
-    if error.raw_os_error() == Some(libc::ESRCH) { io::ErrorKind::NotFound.into() } else { error }
+    if error.raw_os_error() == Some(libc::ESRCH) {
+        io::ErrorKind::NotFound.into()
+    } else {
+        error
+    }
 }
 
 fn parse_place(line: &str) -> Option<Place> {
@@ -192,10 +223,18 @@ fn parse_place(line: &str) -> Option<Place> {
     let number: i64 = words.next()?.parse().ok()?;
     let mut next = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
     if number < 0 {
-        return Some(Place::Blocked { syscall: None, sp: next()?, pc: next()? });
+        return Some(Place::Blocked {
+            syscall: None,
+            sp: next()?,
+            pc: next()?,
+        });
     }
     let args = [next()?, next()?, next()?, next()?, next()?, next()?];
-    Some(Place::Blocked { syscall: Some(Syscall::new(number, args)), sp: next()?, pc: next()? })
+    Some(Place::Blocked {
+        syscall: Some(Syscall::new(number, args)),
+        sp: next()?,
+        pc: next()?,
+    })
 }
 
 /// Bounds of the calling thread's stack.
@@ -207,7 +246,8 @@ fn current_stack() -> Option<Range<usize>> {
         if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
             return None;
         }
-        let known = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut size) == 0;
+        let known =
+            libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut start, &raw mut size) == 0;
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
         if !known {
             return None;
@@ -224,11 +264,22 @@ mod tests {
     #[test]
     fn the_three_forms_of_the_syscall_file() {
         assert_eq!(parse_place("running\n"), Some(Place::Running));
-        assert_eq!(parse_place("-1 0x7ffe 0x55aa\n"), Some(Place::Blocked { syscall: None, sp: 0x7ffe, pc: 0x55aa }));
+        assert_eq!(
+            parse_place("-1 0x7ffe 0x55aa\n"),
+            Some(Place::Blocked {
+                syscall: None,
+                sp: 0x7ffe,
+                pc: 0x55aa
+            })
+        );
         let call = Syscall::new(202, [1, 0x80, 2, 0, 0, 0xffff_ffff_ffff_ffff]);
         assert_eq!(
             parse_place("202 0x1 0x80 0x2 0x0 0x0 0xffffffffffffffff 0x7f00 0x7f10\n"),
-            Some(Place::Blocked { syscall: Some(call), sp: 0x7f00, pc: 0x7f10 })
+            Some(Place::Blocked {
+                syscall: Some(call),
+                sp: 0x7f00,
+                pc: 0x7f10
+            })
         );
         assert_eq!(parse_place(""), None);
         assert_eq!(parse_place("7 0x1"), None);

@@ -13,11 +13,16 @@ pub(crate) fn waits_for(syscall: &Syscall) -> Option<WaitingFor> {
         libc::SYS_wait4 | libc::SYS_waitid | libc::SYS_vfork => WaitKind::Child,
         libc::SYS_connect | libc::SYS_accept | libc::SYS_accept4 => WaitKind::Socket,
         libc::SYS_semop | libc::SYS_semtimedop => WaitKind::Semaphore,
-        libc::SYS_msgrcv | libc::SYS_msgsnd | libc::SYS_mq_timedreceive | libc::SYS_mq_timedsend => WaitKind::Channel,
+        libc::SYS_msgrcv
+        | libc::SYS_msgsnd
+        | libc::SYS_mq_timedreceive
+        | libc::SYS_mq_timedsend => WaitKind::Channel,
         libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => return Some(opened(syscall)),
         libc::SYS_poll | libc::SYS_ppoll => return Some(polled(syscall)),
         libc::SYS_pause | libc::SYS_rt_sigtimedwait | libc::SYS_rt_sigsuspend => WaitKind::Other,
-        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_select | libc::SYS_pselect6 => WaitKind::Other,
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_select | libc::SYS_pselect6 => {
+            WaitKind::Other
+        }
         libc::SYS_io_uring_enter | libc::SYS_io_getevents => WaitKind::Other,
         number if takes_path(number) => WaitKind::File,
         number if takes_descriptor(number) => return behind(descriptor(syscall.args[0])?, name),
@@ -102,7 +107,10 @@ pub(super) fn descriptor(argument: u64) -> Option<i32> {
 fn behind(fd: i32, call: &str) -> Option<WaitingFor> {
     Some(match fd::kind(fd)? {
         Kind::Socket => WaitingFor::new(WaitKind::Socket, call),
-        Kind::File => WaitingFor::new(WaitKind::File, fd::path(fd).unwrap_or_else(|| call.to_owned())),
+        Kind::File => WaitingFor::new(
+            WaitKind::File,
+            fd::path(fd).unwrap_or_else(|| call.to_owned()),
+        ),
         Kind::Anonymous => match fd::path(fd).as_deref() {
             Some("anon_inode:[timerfd]") => WaitingFor::new(WaitKind::Timer, "timerfd"),
             Some(path) => WaitingFor::new(WaitKind::Other, path),
@@ -119,7 +127,8 @@ fn futex(syscall: &Syscall) -> WaitingFor {
     let command = operation & libc::FUTEX_CMD_MASK as u64;
     let is_private = operation & libc::FUTEX_PRIVATE_FLAG as u64 != 0;
     let waits_for_tid = matches!(command, WAIT | WAIT_BITSET) && !is_private && value as u32 > 1;
-    if waits_for_tid && std::path::Path::new(&format!("/proc/self/task/{}", value as u32)).exists() {
+    if waits_for_tid && std::path::Path::new(&format!("/proc/self/task/{}", value as u32)).exists()
+    {
         return WaitingFor::new(WaitKind::Task, "thread");
     }
     WaitingFor::new(WaitKind::Lock, "futex")
@@ -127,8 +136,15 @@ fn futex(syscall: &Syscall) -> WaitingFor {
 
 /// The file that is being opened: a FIFO without its other end, a file on a mount that does not answer.
 fn opened(syscall: &Syscall) -> WaitingFor {
-    let pointer = if syscall.number == libc::SYS_open { syscall.args[0] } else { syscall.args[1] };
-    WaitingFor::new(WaitKind::File, path_at(pointer).unwrap_or_else(|| syscall.name().to_owned()))
+    let pointer = if syscall.number == libc::SYS_open {
+        syscall.args[0]
+    } else {
+        syscall.args[1]
+    };
+    WaitingFor::new(
+        WaitKind::File,
+        path_at(pointer).unwrap_or_else(|| syscall.name().to_owned()),
+    )
 }
 
 /// A path of another thread's argument; shorter ones than the longest may lie at the end of a mapping.

@@ -1,13 +1,14 @@
 //! From registers and a copied stack to a chain of frames, by the unwind tables (DWARF call frame information).
 
+use super::doubt::Doubt;
 use super::memory;
 use super::modules::{Loaded, Modules};
 use super::recover;
-use crate::arch::{self, FRAME_POINTER, REGISTERS, RETURN_ADDRESS, Registers, STACK_POINTER};
+use crate::arch::{self, Call, FRAME_POINTER, REGISTERS, RETURN_ADDRESS, Registers, STACK_POINTER};
 use crate::{RawFrame, RawStack};
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian, Register, RegisterRule,
-    UnwindContext, UnwindExpression, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, FrameDescriptionEntry, LittleEndian,
+    Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
 pub(super) type Bytes<'a> = EndianSlice<'a, LittleEndian>;
@@ -43,6 +44,9 @@ pub(super) struct Walker<'a> {
     registers: Registers,
     /// The instruction pointer is a return address: the call before it is what runs.
     is_return: bool,
+    /// The frame pointer was not known from the start, so that to look for it is no sign of a chain gone astray.
+    may_recover: bool,
+    doubt: Doubt,
     /// How many frames were sure when a frame was first guessed; see [`recover`].
     sure: Option<usize>,
 }
@@ -78,11 +82,23 @@ impl<'a> Rules<'a> {
             .set_text(loaded.text.start.wrapping_sub(bias));
         let section = EhFrame::new(&tables.frames, LittleEndian);
         let offset = address.wrapping_sub(bias);
-        let index = EhFrameHdr::new(&tables.index, LittleEndian).parse(&bases, 8).ok()?;
+        let index = EhFrameHdr::new(&tables.index, LittleEndian)
+            .parse(&bases, 8)
+            .ok()?;
         let table = index.table()?;
-        let entry = table.pointer_to_offset(table.lookup(offset, &bases).ok()?).ok()?;
-        let fde = section.fde_from_offset(&bases, entry, EhFrame::cie_from_offset).ok()?;
-        fde.contains(offset).then_some(Self { section, bases, fde, offset, bias })
+        let entry = table
+            .pointer_to_offset(table.lookup(offset, &bases).ok()?)
+            .ok()?;
+        let fde = section
+            .fde_from_offset(&bases, entry, EhFrame::cie_from_offset)
+            .ok()?;
+        fde.contains(offset).then_some(Self {
+            section,
+            bases,
+            fde,
+            offset,
+            bias,
+        })
     }
 
     pub(super) fn function(&self) -> u64 {
@@ -97,7 +113,16 @@ impl<'a> Walker<'a> {
         stack: StackCopy<'a>,
         registers: Registers,
     ) -> Self {
-        Self { modules, context, stack, registers, is_return: false, sure: None }
+        Self {
+            modules,
+            context,
+            stack,
+            registers,
+            is_return: false,
+            may_recover: registers[FRAME_POINTER].is_none(),
+            doubt: Doubt::default(),
+            sure: None,
+        }
     }
 
     /// The whole chain, or as much of it as is sure.
@@ -106,19 +131,31 @@ impl<'a> Walker<'a> {
         while frames.len() < MOST_FRAMES {
             match self.step(&mut frames) {
                 Ok(Step::Caller) => {}
-                Ok(Step::Outermost) => return RawStack { frames, complete: true },
+                Ok(Step::Outermost) => {
+                    return RawStack {
+                        frames,
+                        complete: true,
+                    };
+                }
                 Err(Lost) => break,
             }
         }
         // A guess that leads to the outermost frame, each return address on its way following a call, was right. Another
         // one may have led astray: what came of it is not told.
         frames.truncate(self.sure.unwrap_or(frames.len()));
-        RawStack { frames, complete: false }
+        RawStack {
+            frames,
+            complete: false,
+        }
     }
 
     fn step(&mut self, frames: &mut Vec<RawFrame>) -> Result<Step, Lost> {
         let pc = self.registers[RETURN_ADDRESS].ok_or(Lost)?;
-        let address = if self.is_return { pc.wrapping_sub(1) } else { pc };
+        let address = if self.is_return {
+            pc.wrapping_sub(1)
+        } else {
+            pc
+        };
         let modules = self.modules;
         let loaded = modules.find(address);
         let rules = loaded.and_then(|loaded| Rules::find(loaded, address));
@@ -136,7 +173,9 @@ impl<'a> Walker<'a> {
     /// Code without rules in the innermost frame: a call through a wild pointer, or a system call in hand-written assembly.
     /// If the stack pointer stands on a return address, that is the caller.
     fn pop_return_address(&mut self) -> Result<Step, Lost> {
-        let sp = self.registers[STACK_POINTER].filter(|_| !self.is_return).ok_or(Lost)?;
+        let sp = self.registers[STACK_POINTER]
+            .filter(|_| !self.is_return)
+            .ok_or(Lost)?;
         let caller = self.stack.read(sp).ok_or(Lost)?;
         recover::call_before(self.modules, caller).ok_or(Lost)?;
         self.registers[STACK_POINTER] = Some(sp.wrapping_add(8));
@@ -148,9 +187,13 @@ impl<'a> Walker<'a> {
     fn unwind(&mut self, rules: &Rules<'_>, pc: u64, depth: usize) -> Result<Step, Lost> {
         let cfa = match self.frame_address(rules)? {
             Some(cfa) => cfa,
-            None => self.recover_frame_address(rules, pc, depth)?,
+            None if self.may_recover => self.recover_frame_address(rules, pc, depth)?,
+            None => return Err(Lost),
         };
-        let row = rules.fde.unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset).map_err(|_| Lost)?;
+        let row = rules
+            .fde
+            .unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset)
+            .map_err(|_| Lost)?;
         let rule = row.register(Register(RETURN_ADDRESS as u16));
         if matches!(rule, None | Some(RegisterRule::Undefined)) {
             return Ok(Step::Outermost);
@@ -158,16 +201,31 @@ impl<'a> Walker<'a> {
         let caller = callers_registers(row, rules, cfa, &self.registers, self.stack);
         let return_address = caller[RETURN_ADDRESS].ok_or(Lost)?;
         if return_address == 0 {
-            return Ok(Step::Outermost);
+            // Some runtimes mark their outermost frame so. After a guess it is only a word that happened to be zero.
+            return if self.sure.is_none() {
+                Ok(Step::Outermost)
+            } else {
+                Err(Lost)
+            };
         }
         // The stack grows down: a caller that is not above its callee is a loop.
         let no_progress = self.is_return && caller[STACK_POINTER] <= self.registers[STACK_POINTER];
-        if no_progress || (caller[STACK_POINTER] == self.registers[STACK_POINTER] && return_address == pc) {
+        if no_progress
+            || (caller[STACK_POINTER] == self.registers[STACK_POINTER] && return_address == pc)
+        {
             return Err(Lost);
         }
-        if self.sure.is_some() && recover::call_before(self.modules, return_address).is_none() {
+        if !is_believable(
+            self.modules,
+            return_address,
+            rules,
+            row,
+            &self.doubt,
+            self.sure,
+        ) {
             return Err(Lost);
         }
+        self.doubt.pass(row);
         self.is_return = !rules.fde.is_signal_trampoline();
         self.registers = caller;
         Ok(Step::Caller)
@@ -175,24 +233,56 @@ impl<'a> Walker<'a> {
 
     /// The canonical frame address by the rules; `None` if they need a register that is not known.
     fn frame_address(&mut self, rules: &Rules<'_>) -> Result<Option<u64>, Lost> {
-        let row = rules.fde.unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset).map_err(|_| Lost)?;
+        let row = rules
+            .fde
+            .unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset)
+            .map_err(|_| Lost)?;
         Ok(match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
-                let base = self.registers.get(usize::from(register.0)).copied().flatten();
+                let base = self
+                    .registers
+                    .get(usize::from(register.0))
+                    .copied()
+                    .flatten();
                 base.map(|base| base.wrapping_add_signed(*offset))
             }
-            CfaRule::Expression(expression) => evaluate(expression, rules, None, &self.registers, self.stack),
+            CfaRule::Expression(expression) => {
+                evaluate(expression, rules, None, &self.registers, self.stack)
+            }
         })
     }
 
-    fn recover_frame_address(&mut self, rules: &Rules<'_>, pc: u64, depth: usize) -> Result<u64, Lost> {
+    fn recover_frame_address(
+        &mut self,
+        rules: &Rules<'_>,
+        pc: u64,
+        depth: usize,
+    ) -> Result<u64, Lost> {
         let sp = self.registers[STACK_POINTER].ok_or(Lost)?;
-        let found = recover::frame_address(self.modules, self.context, rules, self.stack, sp, pc).ok_or(Lost)?;
+        let found = recover::frame_address(self.modules, self.context, rules, self.stack, sp, pc)
+            .ok_or(Lost)?;
         if !found.is_sure {
             self.sure.get_or_insert(depth);
         }
         Ok(found.cfa)
     }
+}
+
+/// Whether a return address may be followed: after a guess it must follow a call, and where the frame itself is in doubt, a call
+/// to its very function.
+fn is_believable(
+    modules: &Modules,
+    return_address: u64,
+    rules: &Rules<'_>,
+    row: &UnwindTableRow<usize>,
+    doubt: &Doubt,
+    guessed: Option<usize>,
+) -> bool {
+    if doubt.concerns(row.cfa()) {
+        let call = recover::call_before(modules, return_address);
+        return call == Some(Call::Direct(rules.function()));
+    }
+    guessed.is_none() || recover::call_before(modules, return_address).is_some()
 }
 
 fn callers_registers(
@@ -211,11 +301,16 @@ fn callers_registers(
             Some(RegisterRule::SameValue) => registers[number],
             Some(RegisterRule::Offset(offset)) => stack.read(cfa.wrapping_add_signed(offset)),
             Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
-            Some(RegisterRule::Register(other)) => registers.get(usize::from(other.0)).copied().flatten(),
-            Some(RegisterRule::Expression(expression)) => {
-                evaluate(&expression, rules, Some(cfa), registers, stack).and_then(|address| stack.read(address))
+            Some(RegisterRule::Register(other)) => {
+                registers.get(usize::from(other.0)).copied().flatten()
             }
-            Some(RegisterRule::ValExpression(expression)) => evaluate(&expression, rules, Some(cfa), registers, stack),
+            Some(RegisterRule::Expression(expression)) => {
+                evaluate(&expression, rules, Some(cfa), registers, stack)
+                    .and_then(|address| stack.read(address))
+            }
+            Some(RegisterRule::ValExpression(expression)) => {
+                evaluate(&expression, rules, Some(cfa), registers, stack)
+            }
             Some(_) => None,
         };
     }
@@ -244,11 +339,19 @@ fn evaluate(
             EvaluationResult::Complete => break,
             EvaluationResult::RequiresRegister { register, .. } => {
                 let value = registers.get(usize::from(register.0)).copied().flatten()?;
-                evaluation.resume_with_register(Value::Generic(value)).ok()?
+                evaluation
+                    .resume_with_register(Value::Generic(value))
+                    .ok()?
             }
             EvaluationResult::RequiresMemory { address, size, .. } => {
-                let word = stack.read(address).or_else(|| memory::array(address).map(u64::from_le_bytes))?;
-                let value = if size < 8 { word & ((1 << (size * 8)) - 1) } else { word };
+                let word = stack
+                    .read(address)
+                    .or_else(|| memory::array(address).map(u64::from_le_bytes))?;
+                let value = if size < 8 {
+                    word & ((1 << (size * 8)) - 1)
+                } else {
+                    word
+                };
                 evaluation.resume_with_memory(Value::Generic(value)).ok()?
             }
             _ => return None,
@@ -271,7 +374,10 @@ pub(super) fn two_registers(sp: u64, pc: u64) -> Registers {
 /// Whether a frame's rule rests on the frame pointer.
 pub(super) fn rests_on_frame_pointer(rule: &CfaRule<usize>) -> Option<i64> {
     match rule {
-        CfaRule::RegisterAndOffset { register: Register(number), offset } if usize::from(*number) == FRAME_POINTER => Some(*offset),
+        CfaRule::RegisterAndOffset {
+            register: Register(number),
+            offset,
+        } if usize::from(*number) == FRAME_POINTER => Some(*offset),
         _ => None,
     }
 }

@@ -31,6 +31,10 @@ impl super::disk::Disk for Stderr {
     fn shorten(&mut self, _size: u64, _to: u64) -> bool {
         false
     }
+
+    fn sync(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Locks are mandatory here and would keep readers out: none is taken.

@@ -12,7 +12,8 @@ pub(super) fn private(options: &mut OpenOptions) {
 
 /// Whether the open `file` is the one found by a path.
 pub(super) fn same_file(file: &File, found: &Metadata) -> bool {
-    file.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (found.dev(), found.ino()))
+    file.metadata()
+        .is_ok_and(|open| (open.dev(), open.ino()) == (found.dev(), found.ino()))
 }
 
 /// Standard error without the lock that `eprintln!` takes: a reader that does not read must not

@@ -1,0 +1,93 @@
+//! The app that is measured, bare and under each layer.
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::{HeaderValue, Request, Uri, header};
+use http_body_util::BodyExt;
+use redhanded::Redhanded;
+use std::time::Duration;
+use tower::ServiceExt;
+use tower::layer::util::Identity;
+
+/// What stands around the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// Nothing.
+    Bare,
+    /// A layer that does nothing: axum's own price for `.layer()`.
+    Identity,
+    /// redhanded with everything on.
+    Redhanded,
+}
+
+impl Around {
+    /// All of them, the baseline first.
+    pub const ALL: [Self; 3] = [Self::Bare, Self::Identity, Self::Redhanded];
+
+    /// By the name that the command line uses.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+
+    /// The name that the command line uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Identity => "identity",
+            Self::Redhanded => "redhanded",
+        }
+    }
+
+    /// The app with this around it.
+    ///
+    /// # Panics
+    ///
+    /// When the install fails, which has no place in a measurement.
+    pub fn app(self) -> Router {
+        let app = Router::new().route("/hello", get(|| async { "hello" }));
+        let app = match self {
+            Self::Bare => app,
+            Self::Identity => app.layer(Identity::new()),
+            Self::Redhanded => {
+                let builder = Redhanded::builder("bench").slow_after(Duration::from_secs(30)).slow_log_to_stderr();
+                app.layer(builder.install().expect("an install").layer())
+            }
+        };
+        // As axum::serve does it: without a state, axum would apply every layer anew per request.
+        app.with_state(())
+    }
+}
+
+/// A request as `wrk` sends it.
+pub fn request(uri: &Uri) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("wrk/4.1"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    request
+}
+
+/// One request and its body to the end; returns the body's length.
+///
+/// # Panics
+///
+/// When the app fails, which it does not.
+pub async fn once(app: &Router, uri: &Uri) -> usize {
+    let response = app.clone().oneshot(request(uri)).await.expect("infallible");
+    let mut body = response.into_body();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame.expect("a frame").data_ref().map_or(0, bytes::Bytes::len);
+    }
+    bytes
+}
+
+/// `count` requests, one after the other.
+pub async fn send(app: &Router, uri: &Uri, count: u64) {
+    for _ in 0..count {
+        once(app, uri).await;
+    }
+}

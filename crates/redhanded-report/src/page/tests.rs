@@ -1,0 +1,292 @@
+use super::format::duration;
+use super::{Style, headline, page};
+use crate::{Report, Stack};
+use serde_json::{Value, json};
+
+const EXAMPLE: &str = include_str!("../../fixtures/caught.jsonl");
+
+fn example(line: usize) -> Report {
+    serde_json::from_str(EXAMPLE.lines().nth(line).unwrap()).unwrap()
+}
+
+/// A report with these fields and nothing else.
+fn report(mut fields: Value) -> Report {
+    let all = fields.as_object_mut().unwrap();
+    for (name, value) in [
+        ("schema", "redhanded/1"),
+        ("event", "caught"),
+        ("id", "01K1"),
+        ("time", "2026-07-01T02:03:04Z"),
+    ] {
+        all.entry(name).or_insert(value.into());
+    }
+    serde_json::from_value(fields).unwrap()
+}
+
+#[test]
+fn a_caught_request_as_a_page() {
+    let expected = "\
+CULPRIT cpu_loop, proved
+worker thread 3 has been on CPU for 2.01 s in one poll; all 20 samples are under app::search::matches
+
+  at          app::search::matches src/search.rs:41:13
+  victims     2 01KWE5H2Z9V1C7T1M0000000AA 01KWE5H2ZAV1C7T1M0000000AB
+  in common   query.q = (a+)+$ (3 of 3 here, 0 of 512 elsewhere)
+
+request
+GET https://identica.example/search/notices?q=%28a%2B%29%2B%24&page=2&api_key=REDACTED
+  route       /search/{index}
+  path        index = notices
+  query       api_key = REDACTED
+  query       page = 2
+  query       q = (a+)+$
+  label       tenant = acme
+  header      referer = https://identica.example/
+  header      user-agent = Mozilla/5.0 (X11; Linux x86_64)
+  client      192.0.2.17:51234
+  request id  req-7f3a
+  started     2026-07-01T02:03:04.000005Z
+  elapsed     2.01 s, in handler, slow after 2 s
+  trace       4bf92f3577b34da6a3ce929d0e0e4736
+  span        00f067aa0ba902b7
+
+stack of the thread, 14 samples, innermost first
+    … 2 runtime frames, called as regex_lite::pikevm::PikeVM::search
+  > app::search::matches src/search.rs:41:13
+  > app::search::search src/search.rs:27:20
+    … 5 runtime frames
+
+stack of the thread, 6 samples, innermost first
+    … 3 runtime frames, called as regex_lite::pikevm::PikeVM::search
+  > app::search::matches src/search.rs:41:13
+  > app::search::search src/search.rs:27:20
+    … 5 runtime frames
+
+thread
+  thread      tokio-rt-worker (4716), state R
+  on CPU      1.99 s
+  run queue   21 ms
+
+open spans
+  2.01 s      search index=notices
+
+last events
+  1.2 ms      DEBUG compiled pattern, 412 notices to scan
+
+counted
+polls 1, wakes 0, 2.01 s in polls, longest 2.01 s, 1.99 s on CPU, 1 of 4 workers busy, load 1.8
+
+ask again
+curl -H 'user-agent: Mozilla/5.0 (X11; Linux x86_64)' 'https://identica.example/search/notices?q=%28a%2B%29%2B%24&page=2&api_key=REDACTED'
+
+report
+  id          01KWE5H2Z8Q4T7N1B6C3D9F0GA
+  time        2026-07-01T02:03:06.012345Z (caught)
+  fingerprint 9c41f0d2a7be5316, seen 3 times in this process
+  service     identica 1.4.2 on web-3, pid 4711
+";
+    assert_eq!(page(&example(0), Style::Plain), expected);
+}
+
+#[test]
+fn an_ended_request_as_a_page() {
+    let expected = "\
+completed with status 200 after 7.81 s
+
+request
+GET /search/notices
+  route       /search/{index}
+  elapsed     7.81 s, slow after 2 s
+  trace       4bf92f3577b34da6a3ce929d0e0e4736
+  span        00f067aa0ba902b7
+
+report
+  id          01KWE5H2Z8Q4T7N1B6C3D9F0GA
+  time        2026-07-01T02:03:11.812345Z (ended)
+  fingerprint 9c41f0d2a7be5316
+  service     identica 1.4.2 on web-3, pid 4711
+";
+    assert_eq!(page(&example(1), Style::Plain), expected);
+}
+
+#[test]
+fn headlines() {
+    let id = "[01KWE5H2Z8Q4T7N1B6C3D9F0GA]";
+    assert_eq!(
+        headline(&example(0)),
+        format!(
+            "2026-07-01T02:03:06.012345Z caught CULPRIT cpu_loop, proved: GET /search/{{index}} 2.01 s at app::search::matches src/search.rs:41:13 {id}"
+        )
+    );
+    assert_eq!(
+        headline(&example(1)),
+        format!(
+            "2026-07-01T02:03:11.812345Z ended completed with status 200 after 7.81 s: GET /search/{{index}} {id}"
+        )
+    );
+    let pending = report(
+        json!({"elapsed_ms": 61_000.0, "request": {"method": "GET", "path": "/a"}, "verdict": {
+        "class": "silent_peer", "role": "culprit", "confidence": "likely", "cause": "",
+        "waiting_for": {"kind": "socket", "what": "tokio::net::TcpStream::read"}, "peer": {"name": "db1", "address": "::1", "port": 5432}}}),
+    );
+    assert_eq!(
+        headline(&pending),
+        "2026-07-01T02:03:04Z caught CULPRIT silent_peer, likely: GET /a 61 s at tokio::net::TcpStream::read to db1 ([::1]:5432) [01K1]"
+    );
+    assert_eq!(
+        headline(&report(json!({"event": "process"}))),
+        "2026-07-01T02:03:04Z process [01K1]"
+    );
+}
+
+#[test]
+fn whom_and_what_it_waits_for() {
+    let text = page(
+        &report(
+            json!({"durable": false, "action": "cancelled", "lost": {"reports": 1}, "verdict": {
+            "class": "pool_wait", "role": "victim", "confidence": "suspected", "cause": "c",
+            "peer": {"name": "db1", "address": "10.0.0.7", "port": 5432, "phase": "connect", "state": "SYN_SENT", "elapsed_ms": 1500.0},
+            "waiting_for": {"kind": "blocking_pool", "what": "a thread"}, "holder": "01K2", "victim_of": "01K3"},
+            "evidence": {"missing": ["no /proc"], "outbound": [{"kind": "http", "peer": {"name": "h", "port": 80}, "phases_ms": {"dns": 1.25}, "open": true}]}}),
+        ),
+        Style::Plain,
+    );
+    for line in [
+        "VICTIM pool_wait, suspected",
+        "  peer        db1 (10.0.0.7:5432) in connect for 1.5 s, socket SYN_SENT",
+        "  waits for   blocking_pool: a thread",
+        "  held by     01K2",
+        "  victim of   01K3",
+        "outbound call, open",
+        "  http        h:80",
+        "  phases      dns 1.25 ms",
+        "  not seen    no /proc",
+        "  action      cancelled",
+        "  durable     no: a policy had to act before the disk answered",
+        "  lost        1 reports, 0 stacks, 0 events in this process so far",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line:?} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn a_stack_without_the_users_code_is_not_folded() {
+    let frames = json!([{"function": "read", "file": "a.c", "line": 1}, {"module": "app", "offset": 4660}, {}]);
+    let text = page(
+        &report(
+            json!({"evidence": {"stacks": [{"kind": "await", "samples": 1, "complete": false, "frames": frames}]}}),
+        ),
+        Style::Plain,
+    );
+    let expected = "stack of the waiting future, innermost first\n    read a.c:1\n    app+0x1234\n    ?\n    … deeper frames could not be taken\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+/// Puts `poison` behind every string and in front of every key of an object whose keys are data.
+fn poisoned(value: &Value, poison: &str) -> Value {
+    match value {
+        Value::String(text) => format!("{text}{poison}").into(),
+        Value::Array(items) => items.iter().map(|item| poisoned(item, poison)).collect(),
+        Value::Object(fields) => {
+            let is_data =
+                |name: &str| matches!(name, "path" | "query" | "headers" | "labels" | "fields");
+            let field = |(name, value): (&String, &Value)| match value {
+                Value::Object(data) if is_data(name) => {
+                    let data = data
+                        .iter()
+                        .map(|(key, value)| (format!("{poison}{key}"), poisoned(value, poison)));
+                    (name.clone(), Value::Object(data.collect()))
+                }
+                // The words of the contract stay what they are.
+                _ if matches!(
+                    name.as_str(),
+                    "event" | "phase" | "action" | "class" | "role" | "confidence" | "kind"
+                ) =>
+                {
+                    (name.clone(), value.clone())
+                }
+                _ => (name.clone(), poisoned(value, poison)),
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn nothing_in_a_log_can_move_a_cursor() {
+    let poison = "\u{1b}[2J\r\n\u{7}\u{7f}\u{9b}\u{202e}\u{2028}\u{feff}";
+    let report: Report =
+        serde_json::from_value(poisoned(&serde_json::to_value(example(0)).unwrap(), poison))
+            .unwrap();
+    let plain = page(&report, Style::Plain);
+    let allowed = |c: char| {
+        c == '\n' || !(c.is_control() || poison.contains(c) && c != '[' && c != '2' && c != 'J')
+    };
+    assert!(plain.chars().all(allowed), "{plain:?}");
+    assert_eq!(
+        plain.lines().count(),
+        page(&example(0), Style::Plain).lines().count(),
+        "no line was split"
+    );
+    assert!(plain.contains(
+        "app::search::matches\\u{1b}[2J\\r\\n\\u{7}\\u{7f}\\u{9b}\\u{202e}\\u{2028}\\u{feff}"
+    ));
+    assert!(headline(&report).chars().all(|c| c != '\n' && allowed(c)));
+}
+
+#[test]
+fn colours_are_the_only_difference() {
+    let mut colored = page(&example(0), Style::Color);
+    assert!(colored.starts_with("\u{1b}[1;31mCULPRIT"));
+    assert!(colored.contains("\u{1b}[1m  > app::search::matches src/search.rs:41:13\u{1b}[0m\n"));
+    for code in [
+        "\u{1b}[1;31m",
+        "\u{1b}[33m",
+        "\u{1b}[1m",
+        "\u{1b}[2m",
+        "\u{1b}[0m",
+    ] {
+        colored = colored.replace(code, "");
+    }
+    assert_eq!(colored, page(&example(0), Style::Plain));
+}
+
+#[test]
+fn an_empty_report_is_no_trouble() {
+    let empty = Report::default();
+    assert!(!page(&empty, Style::Color).is_empty());
+    assert!(!headline(&empty).is_empty());
+    let mut odd = Report::default();
+    odd.evidence = Some(crate::Evidence::default());
+    if let Some(evidence) = &mut odd.evidence {
+        evidence.stacks.push(Stack::default());
+    }
+    assert!(page(&odd, Style::Plain).contains("stack of the thread"));
+}
+
+#[test]
+fn durations_in_the_unit_that_fits() {
+    let cases = [
+        (0.0, "0 ms"),
+        (0.456, "0.46 ms"),
+        (9.999, "10 ms"),
+        (12.4, "12 ms"),
+        (999.4, "999 ms"),
+        (999.6, "1 s"),
+        (2012.3, "2.01 s"),
+        (99_994.0, "99.99 s"),
+        (99_996.0, "1 min 39 s"),
+        (200_000.0, "3 min 20 s"),
+        (7_500_000.0, "2 h 5 min"),
+        (-1.0, "-1.0 ms"),
+        (f64::NAN, "NaN ms"),
+        (1e300, "1e300 ms"),
+    ];
+    for (ms, expected) in cases {
+        assert_eq!(duration(ms), expected, "{ms}");
+    }
+}
