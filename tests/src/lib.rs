@@ -1,1 +1,1 @@
-//! (in work)
+//! Every way to hang, and the proof that it is caught.

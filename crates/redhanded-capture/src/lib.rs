@@ -34,6 +34,7 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
 mod arch;
+mod clock;
 mod leaf;
 mod names;
 mod raw;
@@ -45,6 +46,7 @@ mod thread;
 mod wait;
 mod waiting;
 
+pub use clock::monotonic_ns;
 pub use leaf::{classify_leaf, trim_await};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use sampler::Sampler;

@@ -11,7 +11,6 @@
 mod ask;
 mod case;
 mod clerk;
-mod clock;
 mod config;
 mod copied;
 mod engine;
@@ -30,4 +29,4 @@ mod worker;
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log};
 pub use engine::{Engine, Stats};
 pub use install::{Installed, install};
-pub use ticket::{BodyStage, Copying, Ticket};
+pub use ticket::{BodyStage, Copying, Inside, Ticket};

@@ -3,10 +3,10 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
-use crate::clock::now_ns;
+use redhanded_capture::monotonic_ns as now_ns;
 use crate::engine::Engine;
 use crate::copied::kind;
-use crate::registry::{After, Mail, Slot, Stage};
+use crate::registry::{After, Mail, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::{Waiting, capture_poll, original};
 use redhanded_report::How;
@@ -27,7 +27,7 @@ pub struct Ticket(Option<&'static Slot>);
 /// Writes what is known about a request into its slot, before anyone else can see it.
 #[derive(Debug)]
 pub struct Copying<'a> {
-    slot: &'a Slot,
+    facts: Writer<'a>,
     headers_left: usize,
 }
 
@@ -35,22 +35,22 @@ impl Copying<'_> {
     /// The method.
     #[inline]
     pub fn method(&mut self, method: &str) {
-        self.slot.facts.put(kind::METHOD, method.as_bytes(), 32);
+        self.facts.put(kind::METHOD, method.as_bytes(), 32);
     }
     /// Path and query as they were sent.
     #[inline]
     pub fn target(&mut self, target: &str) {
-        self.slot.facts.put(kind::TARGET, target.as_bytes(), TARGET_BYTES);
+        self.facts.put(kind::TARGET, target.as_bytes(), TARGET_BYTES);
     }
     /// The Host header or the authority of the URI.
     #[inline]
     pub fn host(&mut self, host: &[u8]) {
-        self.slot.facts.put(kind::HOST, host, 128);
+        self.facts.put(kind::HOST, host, 128);
     }
     /// The matched route template.
     #[inline]
     pub fn route(&mut self, route: &str) {
-        self.slot.facts.put(kind::ROUTE, route.as_bytes(), 128);
+        self.facts.put(kind::ROUTE, route.as_bytes(), 128);
     }
     /// The peer's address.
     #[inline]
@@ -63,27 +63,27 @@ impl Copying<'_> {
         };
         ip.copy_from_slice(&v6.octets());
         port.copy_from_slice(&client.port().to_be_bytes());
-        self.slot.facts.put(kind::CLIENT, &bytes, 18);
+        self.facts.put(kind::CLIENT, &bytes, 18);
     }
     /// The `x-request-id` header.
     #[inline]
     pub fn request_id(&mut self, id: &[u8]) {
-        self.slot.facts.put(kind::REQUEST_ID, id, 64);
+        self.facts.put(kind::REQUEST_ID, id, 64);
     }
     /// The `traceparent` header.
     #[inline]
     pub fn traceparent(&mut self, value: &[u8]) {
-        self.slot.facts.put(kind::TRACEPARENT, value, 64);
+        self.facts.put(kind::TRACEPARENT, value, 64);
     }
     /// The request came over TLS.
     #[inline]
     pub fn https(&mut self) {
-        self.slot.facts.put(kind::HTTPS, &[], 0);
+        self.facts.put(kind::HTTPS, &[], 0);
     }
     /// The header number `index` of the allow-list.
     #[inline]
     pub fn header(&mut self, index: u8, value: &[u8]) {
-        let kept = self.slot.facts.put(kind::HEADER.saturating_add(index), value, self.headers_left);
+        let kept = self.facts.put(kind::HEADER.saturating_add(index), value, self.headers_left);
         self.headers_left -= kept.min(self.headers_left);
     }
 }
@@ -103,22 +103,30 @@ impl Engine {
             self.counts.unwatched();
             return Ticket(None);
         };
-        copy(&mut Copying { slot, headers_left: HEADER_BYTES });
+        let mut copying = Copying { facts: slot.facts.rewrite(), headers_left: HEADER_BYTES };
+        copy(&mut copying);
+        copying.facts.done();
         self.registry.open(slot);
         self.unpark();
         Ticket(Some(slot))
     }
 }
 
-/// Marks a poll for as long as it lives; not `Send`, because a poll stays on its thread.
-struct Inside {
+/// A poll in progress: marked for as long as this lives. Not `Send`, because a poll stays on its
+/// thread.
+#[must_use = "dropping it ends the mark"]
+#[derive(Debug)]
+pub struct Inside(Option<Mark>);
+
+#[derive(Debug)]
+struct Mark {
     slot: &'static Slot,
     worker: &'static Worker,
     outer: u64,
     _here: PhantomData<*const ()>,
 }
 
-impl Inside {
+impl Mark {
     #[inline]
     fn enter(slot: &'static Slot) -> Self {
         let worker = Worker::here();
@@ -128,7 +136,7 @@ impl Inside {
     }
 }
 
-impl Drop for Inside {
+impl Drop for Mark {
     #[inline]
     fn drop(&mut self) {
         self.slot.leave();
@@ -137,18 +145,17 @@ impl Drop for Inside {
 }
 
 impl Ticket {
-    /// Runs something that is not a poll, such as a service's `call`, marked as this request's.
+    /// Marks something that is not a poll, such as a service's `call`, as this request's.
     #[inline]
-    pub fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _inside = self.0.map(Inside::enter);
-        f()
+    pub fn enter(&self) -> Inside {
+        Inside(self.0.map(Mark::enter))
     }
 
     /// Polls the request's future or body once, marked; records where it waits if the watchdog asks.
     #[inline]
     pub fn poll<R>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
         let Some(slot) = self.0 else { return poll(cx) };
-        let _inside = Inside::enter(slot);
+        let _inside = Mark::enter(slot);
         let polled = if slot.wants_capture() { captured(slot, cx, poll) } else { poll(cx) };
         if polled.is_pending() {
             keep_waker(slot, cx.waker());

@@ -19,6 +19,7 @@ thread_local! {
 static WORKERS: Mutex<Vec<&'static Worker>> = Mutex::new(Vec::new());
 
 /// One thread that has polled a watched request.
+#[derive(Debug)]
 pub(crate) struct Worker {
     index: u16,
     /// Key of the request that is being polled, innermost; 0 when none is.

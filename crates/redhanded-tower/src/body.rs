@@ -7,7 +7,7 @@ use pin_project_lite::pin_project;
 use redhanded_core::{BodyStage, Ticket};
 use redhanded_report::How;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// A response body whose request is watched until it has ended or was dropped.
@@ -51,18 +51,19 @@ impl<B: Body> Body for WatchedBody<B> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         this.ticket.asked();
-        let frame = ready!(this.ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx)));
-        match &frame {
-            Some(Ok(frame)) => {
+        let polled = this.ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx));
+        // Looked at in place: a frame is too big to be moved about.
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
                 let open = this.ticket.frame(frame.data_ref().map_or(0, |d| d.remaining() as u64));
                 if open && this.inner.is_end_stream() {
                     this.ticket.end(How::Completed);
                 }
             }
-            None => this.ticket.end(How::Completed),
-            Some(Err(_)) => {}
+            Poll::Ready(None) => this.ticket.end(How::Completed),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
-        Poll::Ready(frame)
+        polled
     }
 
     #[inline]

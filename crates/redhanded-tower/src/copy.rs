@@ -5,13 +5,17 @@ use http::uri::Scheme;
 use http::{HeaderName, Request};
 use redhanded_core::{Copying, Engine, Ticket};
 
+/// Names longer than this share one entry.
+const LENGTHS: usize = 32;
+
 /// Copies facts, knowing which headers are of interest.
 #[derive(Debug)]
 pub(crate) struct Copier {
     engine: &'static Engine,
-    /// Bit `n`: some header of interest has a name of `n` bytes. Most names are told by that alone.
-    lengths: u64,
+    /// Sorted by the length of the name.
     headers: Vec<(HeaderName, Interest)>,
+    /// Where in `headers` the names of `n` bytes stand: most headers are told by their length alone.
+    by_length: [(u8, u8); LENGTHS],
     /// Other thresholds by route, in nanoseconds.
     routes: Vec<(String, u64)>,
 }
@@ -32,11 +36,15 @@ impl Copier {
         let ours = [("host", Interest::Host), ("x-request-id", Interest::RequestId), ("traceparent", Interest::Traceparent)];
         let allowed = config.headers.iter().zip(0..).map(|(name, i)| (name.as_str(), Interest::Allowed(i)));
         // A name that is no header name can never come.
-        let headers: Vec<_> = allowed.chain(ours).filter_map(|(n, i)| Some((HeaderName::try_from(n).ok()?, i))).collect();
-        let lengths = headers.iter().fold(0, |bits, (name, _)| bits | bit(name.as_str()));
+        let mut headers: Vec<_> = allowed.chain(ours).filter_map(|(n, i)| Some((HeaderName::try_from(n).ok()?, i))).collect();
+        headers.sort_by_key(|(name, _)| length(name));
+        let by_length = std::array::from_fn(|n| {
+            let range = |least| headers.partition_point(|(name, _)| length(name) < least) as u8;
+            (range(n), range(n + 1))
+        });
         let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
         let routes = config.routes.iter().map(|(route, after)| (route.clone(), nanos(*after))).collect();
-        Self { engine, lengths, headers, routes }
+        Self { engine, headers, by_length, routes }
     }
 
     /// Opens a ticket with everything that is copied of `request`.
@@ -75,10 +83,12 @@ impl Copier {
     #[inline]
     fn copy_headers(&self, headers: &http::HeaderMap, copy: &mut Copying<'_>) {
         for (name, value) in headers {
-            if self.lengths & bit(name.as_str()) == 0 {
+            let (first, end) = self.by_length[length(name)];
+            if first == end {
                 continue;
             }
-            for (_, interest) in self.headers.iter().filter(|(n, _)| n == name) {
+            let candidates = self.headers.get(first as usize..end as usize).unwrap_or_default();
+            for (_, interest) in candidates.iter().filter(|(n, _)| n == name) {
                 let value = value.as_bytes();
                 match *interest {
                     Interest::Allowed(index) => copy.header(index, value),
@@ -92,6 +102,6 @@ impl Copier {
 }
 
 #[inline]
-fn bit(name: &str) -> u64 {
-    1 << name.len().min(63)
+fn length(name: &HeaderName) -> usize {
+    name.as_str().len().min(LENGTHS - 1)
 }

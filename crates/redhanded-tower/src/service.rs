@@ -39,7 +39,9 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let ticket = self.copier.open(&request);
         // Marked as a poll: a service may do its work here, before it returns a future.
-        let response = ticket.enter(|| self.inner.call(request));
+        let inside = ticket.enter();
+        let response = self.inner.call(request);
+        drop(inside);
         ResponseFuture::new(response, ticket)
     }
 }

@@ -87,7 +87,9 @@ pub(crate) const CALL_BYTES: usize = 7;
 pub(crate) enum Call {
     /// To this address.
     Direct(u64),
-    /// Through a register or memory.
+    /// To the address that is stored here: how a library's functions are called.
+    Stored(u64),
+    /// Through a register or other memory.
     Indirect,
 }
 
@@ -95,6 +97,11 @@ pub(crate) enum Call {
 pub(crate) fn call_before(address: u64, code: &[u8; CALL_BYTES]) -> Option<Call> {
     if let [_, _, 0xe8, a, b, c, d] = *code {
         return Some(Call::Direct(
+            address.wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d]))),
+        ));
+    }
+    if let [_, 0xff, 0x15, a, b, c, d] = *code {
+        return Some(Call::Stored(
             address.wrapping_add_signed(i64::from(i32::from_le_bytes([a, b, c, d]))),
         ));
     }
@@ -112,6 +119,21 @@ pub(crate) fn call_before(address: u64, code: &[u8; CALL_BYTES]) -> Option<Call>
         _ => false,
     };
     (2..=CALL_BYTES).any(is_call).then_some(Call::Indirect)
+}
+
+/// How many bytes of a function [`jump_through`] wants to see.
+pub(crate) const JUMP_BYTES: usize = 11;
+
+/// Where the target is stored that the code at `address` jumps to and does nothing else: an entry of a linkage table.
+pub(crate) fn jump_through(address: u64, code: &[u8; JUMP_BYTES]) -> Option<u64> {
+    const LANDING: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+    let jump = code.strip_prefix(&LANDING).unwrap_or(code);
+    let jump = jump.strip_prefix(&[0xf2]).unwrap_or(jump);
+    let [0xff, 0x25, a, b, c, d, rest @ ..] = jump else {
+        return None;
+    };
+    let end = address.wrapping_add((JUMP_BYTES - rest.len()) as u64);
+    Some(end.wrapping_add_signed(i64::from(i32::from_le_bytes([*a, *b, *c, *d]))))
 }
 
 /// Length of `ff` with this addressing mode; `scale` is the byte after it.
@@ -187,11 +209,12 @@ mod tests {
     fn calls_are_told_from_other_bytes() {
         let near = ending_with(&[0xe8, 0xfb, 0xff, 0xff, 0xff]);
         assert_eq!(call_before(0x1000, &near), Some(Call::Direct(0x0ffb)));
-        let indirect: [&[u8]; 6] = [
+        let stored = ending_with(&[0xff, 0x15, 0x10, 0, 0, 0]);
+        assert_eq!(call_before(0x1000, &stored), Some(Call::Stored(0x1010)));
+        let indirect: [&[u8]; 5] = [
             &[0xff, 0xd0],                               // call rax
             &[0x41, 0xff, 0xd4],                         // call r12
             &[0xff, 0x50, 0x18],                         // call [rax + 24]
-            &[0xff, 0x15, 1, 2, 3, 4],                   // call [rip + …]
             &[0xff, 0x14, 0xc8],                         // call [rax + rcx * 8]
             &[0xff, 0x94, 0xc8, 0x01, 0x02, 0x03, 0x04], // call [rax + rcx * 8 + …]
         ];
@@ -235,6 +258,15 @@ mod tests {
             Some(8),
             "the rest was not executed yet"
         );
+    }
+
+    #[test]
+    fn an_entry_of_a_linkage_table_is_looked_through() {
+        let plain = [0xff, 0x25, 4, 0, 0, 0, 0x68, 0, 0, 0, 0];
+        assert_eq!(jump_through(0x1000, &plain), Some(0x100a));
+        let guarded = [0xf3, 0x0f, 0x1e, 0xfa, 0xf2, 0xff, 0x25, 4, 0, 0, 0];
+        assert_eq!(jump_through(0x1000, &guarded), Some(0x100f));
+        assert_eq!(jump_through(0x1000, &[0x55; JUMP_BYTES]), None);
     }
 
     #[test]

@@ -74,7 +74,6 @@ fn hammer(thread: &Thread, at_least: f64, never_laps: bool) -> Verdict {
         times.push(begun.elapsed());
         tally.captures += 1;
         tally.complete += usize::from(sample.stack.complete);
-        if !sample.stack.complete && tally.note.len() < 3000 { tally.note_example(&sample.stack); }
         if sample.stack.complete && !is_rooted(&sample.stack) {
             tally.impossible += 1;
             tally.note_example(&sample.stack);
@@ -86,7 +85,6 @@ fn hammer(thread: &Thread, at_least: f64, never_laps: bool) -> Verdict {
     if !never_laps {
         still_works()?;
     }
-    eprintln!("{}", tally.note);
     if (tally.complete as f64) < at_least * tally.captures as f64 {
         return Err(format!(
             "{} of {} are complete, {at_least} expected",

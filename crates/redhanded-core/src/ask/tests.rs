@@ -81,6 +81,7 @@ fn a_whole_request() {
 fn the_curl_line_of_other_methods_and_targets() {
     let cases = [
         ("GET", "/a", "curl https://api.example/a"),
+        ("A;B", "/a", r"curl -X 'A;B' https://api.example/a"),
         ("HEAD", "/a", "curl -I https://api.example/a"),
         (
             "PURGE",

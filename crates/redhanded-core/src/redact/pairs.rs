@@ -214,10 +214,7 @@ fn bare(text: &str, json: bool, ampersand_ends: bool) -> usize {
         }
         at = next;
     }
-    let end = closed
-        + text[closed..end]
-            .trim_end_matches([',', ';', '.', ')', ']', '}', '>', '"', '\'', '`', '\\'])
-            .len();
+    let end = closed + trimmed(&text[closed..end]).len();
     end + credential_behind(&text[..end], &text[end..])
 }
 
@@ -239,13 +236,15 @@ fn credential_behind(value: &str, rest: &str) -> usize {
         return 0;
     }
     let blanks = blanks(rest);
-    let credential = until(&rest[blanks..], |c| {
-        c.is_whitespace() || is_quote(c) || c == ','
-    })
-    .len();
+    let credential = trimmed(until(&rest[blanks..], char::is_whitespace)).len();
     if credential == 0 {
         0
     } else {
         blanks + credential
     }
+}
+
+/// Without the punctuation of the sentence or the code around a value.
+fn trimmed(value: &str) -> &str {
+    value.trim_end_matches([',', ';', '.', ')', ']', '}', '>', '"', '\'', '`', '\\'])
 }

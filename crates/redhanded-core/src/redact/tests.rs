@@ -166,6 +166,7 @@ fn decoded_path_parameters() {
         [pair("token", "REDACTED")]
     );
     assert_eq!(params("/x/y", "/users/{id}"), []);
+    assert_eq!(params("/users/7", "/api/v1/users/{id}"), [pair("id", "7")]);
 }
 
 #[test]

@@ -35,34 +35,10 @@ impl FactsArena {
         Self { used: AtomicU32::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// Forgets everything; the bytes stay where they are.
+    /// A writer that begins anew; nothing is to be read before [`Writer::done`].
     #[inline]
-    pub(crate) fn clear(&self) {
-        self.used.store(0, Ordering::Relaxed);
-    }
-
-    /// Appends a record of at most `limit` bytes. Returns the number of bytes kept; what does not
-    /// fit any more is cut, and the reader is told how much there was.
-    #[inline]
-    pub(crate) fn put(&self, kind: Kind, bytes: &[u8], limit: usize) -> usize {
-        let used = self.used.load(Ordering::Relaxed) as usize;
-        let Some((head, body)) = self.words.get(used..).and_then(<[_]>::split_first) else { return 0 };
-        let kept = bytes.len().min(limit).min(body.len() * 8);
-        let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        head.store(u64::from(kind) | (kept as u64) << 8 | u64::from(total) << 32, Ordering::Relaxed);
-        let mut eights = bytes.get(..kept).unwrap_or_default().chunks_exact(8);
-        let mut words = body.iter();
-        for eight in eights.by_ref() {
-            if let (Some(word), Ok(eight)) = (words.next(), eight.try_into()) {
-                word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
-            }
-        }
-        let rest = eights.remainder();
-        if let (false, Some(word)) = (rest.is_empty(), words.next()) {
-            word.store(short_word(rest), Ordering::Relaxed);
-        }
-        self.used.store((used + 1 + kept.div_ceil(8)) as u32, Ordering::Release);
-        kept
+    pub(crate) fn rewrite(&self) -> Writer<'_> {
+        Writer { arena: self, used: 0 }
     }
 
     /// Reads all records. Garbage (a reader that came too late) gives fewer or odd records, never a
@@ -81,6 +57,41 @@ impl FactsArena {
             rest = after;
         }
         facts
+    }
+}
+
+/// Fills an arena, with the place to write at in a register.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    arena: &'a FactsArena,
+    used: usize,
+}
+
+impl Writer<'_> {
+    /// Appends a record of at most `limit` bytes. Returns the number of bytes kept; what does not
+    /// fit any more is cut, and the reader is told how much there was.
+    #[inline]
+    pub(crate) fn put(&mut self, kind: Kind, bytes: &[u8], limit: usize) -> usize {
+        let Some((head, body)) = self.arena.words.get(self.used..).and_then(<[_]>::split_first) else { return 0 };
+        let kept = bytes.len().min(limit).min(body.len() * 8);
+        head.store(u64::from(kind) | (kept as u64) << 8 | (bytes.len() as u64) << 32, Ordering::Relaxed);
+        let (eights, rest) = bytes.get(..kept).unwrap_or_default().as_chunks::<8>();
+        for (eight, word) in eights.iter().zip(body) {
+            word.store(u64::from_le_bytes(*eight), Ordering::Relaxed);
+        }
+        if !rest.is_empty()
+            && let Some(word) = body.get(eights.len())
+        {
+            word.store(short_word(rest), Ordering::Relaxed);
+        }
+        self.used += 1 + kept.div_ceil(8);
+        kept
+    }
+
+    /// Everything is written.
+    #[inline]
+    pub(crate) fn done(self) {
+        self.arena.used.store(self.used as u32, Ordering::Release);
     }
 }
 
@@ -108,9 +119,11 @@ mod tests {
         for n in 0..200usize {
             let arena = FactsArena::new();
             let bytes: Vec<u8> = (0..n).map(|i| (i * 37 + 11) as u8).collect();
-            assert_eq!(arena.put(1, b"before", 32), 6);
-            assert_eq!(arena.put(2, &bytes, 512), n);
-            assert_eq!(arena.put(3, b"after", 32), 5);
+            let mut writer = arena.rewrite();
+            assert_eq!(writer.put(1, b"before", 32), 6);
+            assert_eq!(writer.put(2, &bytes, 512), n);
+            assert_eq!(writer.put(3, b"after", 32), 5);
+            writer.done();
             let facts = arena.read();
             assert_eq!(facts.len(), 3);
             assert_eq!((facts[1].kind, &facts[1].bytes, facts[1].total), (2, &bytes, n as u32));
@@ -121,9 +134,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_cut_and_counted() {
         let arena = FactsArena::new();
-        assert_eq!(arena.put(1, &[b'a'; 100_000], 512), 512);
-        assert_eq!(arena.put(2, &[b'b'; 100_000], usize::MAX), (WORDS - 1 - 64 - 1) * 8);
-        assert_eq!(arena.put(3, b"no room", 32), 0);
+        let mut writer = arena.rewrite();
+        assert_eq!(writer.put(1, &[b'a'; 100_000], 512), 512);
+        assert_eq!(writer.put(2, &[b'b'; 100_000], usize::MAX), (WORDS - 1 - 64 - 1) * 8);
+        assert_eq!(writer.put(3, b"no room", 32), 0);
+        writer.done();
         let facts = arena.read();
         assert_eq!(facts.len(), 2);
         assert_eq!(facts[0].total, 100_000);

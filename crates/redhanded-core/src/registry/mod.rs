@@ -10,7 +10,7 @@ mod free_list;
 mod handshake;
 mod slot;
 
-pub(crate) use facts_arena::{Fact, Kind};
+pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 
@@ -121,7 +121,6 @@ impl Registry {
         let shard = self.shards.get(number)?;
         let slot = shard.pop().or_else(|| shard.grow(self.engine, number as u8))?;
         slot.prepare(started_ns, slow_after_ns);
-        slot.facts.clear();
         Some(slot)
     }
 

@@ -64,3 +64,27 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     name.push(format!(".{number}"));
     PathBuf::from(name)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::{numbered, rotate};
+    use std::fs::{self, File};
+
+    #[test]
+    fn two_writers_do_not_rotate_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let full = File::create(&path).unwrap();
+        let other = File::open(directory.path()).unwrap();
+        other.lock().unwrap();
+        rotate(&path, &full, 8).unwrap();
+        assert!(path.exists(), "the other one is at it");
+        other.unlock().unwrap();
+        rotate(&path, &full, 8).unwrap();
+        assert!(!path.exists());
+        // The next one that had found the same file full comes too late.
+        fs::write(&path, "new").unwrap();
+        rotate(&path, &full, 8).unwrap();
+        assert!(path.exists() && !numbered(&path, 2).exists());
+    }
+}

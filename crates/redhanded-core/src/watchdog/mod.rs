@@ -9,7 +9,7 @@ mod standing;
 mod storm;
 
 use crate::case::{Case, Ended, Message};
-use crate::clock::now_ns;
+use redhanded_capture::monotonic_ns as now_ns;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::registry::{After, Fact, Key, Slot, Stage};

@@ -19,7 +19,8 @@ pub(super) struct Found {
     pub(super) is_sure: bool,
 }
 
-/// The call that a return address follows; `None` if there is none, so that it is no return address.
+/// The call that a return address follows, through the linkage table if it leads there; `None` if there is none, so that it is
+/// no return address.
 pub(super) fn call_before(modules: &Modules, return_address: u64) -> Option<Call> {
     let text = &modules.find(return_address)?.text;
     let code_at = return_address.checked_sub(CALL_BYTES as u64)?;
@@ -27,10 +28,18 @@ pub(super) fn call_before(modules: &Modules, return_address: u64) -> Option<Call
         return None;
     }
     let call = arch::call_before(return_address, &memory::array(code_at)?)?;
-    match call {
-        Call::Direct(target) => modules.find(target).map(|_| call),
-        Call::Indirect => Some(call),
-    }
+    let target = match call {
+        Call::Direct(target) => through_table(target),
+        Call::Stored(at) => memory::array(at).map(u64::from_le_bytes)?,
+        Call::Indirect => return Some(call),
+    };
+    modules.find(target).map(|_| Call::Direct(target))
+}
+
+fn through_table(target: u64) -> u64 {
+    let stored = memory::array(target).and_then(|code| arch::jump_through(target, &code));
+    let found = stored.and_then(memory::array).map(u64::from_le_bytes);
+    found.unwrap_or(target)
 }
 
 /// The frame address of the function that `rules` describe, whose stack pointer is `sp` at `pc`.
@@ -42,25 +51,31 @@ pub(super) fn frame_address(
     sp: u64,
     pc: u64,
 ) -> Option<Found> {
+    frame_pointer_offset(context, rules)?;
+    frame_address_by_prologue(modules, context, rules, stack, sp, pc)
+        .or_else(|| by_search(modules, stack, sp, rules.function()))
+}
+
+/// How far the frame begins above the frame pointer; `None` if it does not rest on it.
+fn frame_pointer_offset(context: &mut UnwindContext<usize>, rules: &Rules<'_>) -> Option<i64> {
     let row = rules
         .fde
         .unwind_info_for_address(&rules.section, &rules.bases, context, rules.offset)
         .ok()?;
-    let above_frame_pointer = rests_on_frame_pointer(row.cfa())?;
-    by_prologue(modules, context, rules, stack, sp, pc, above_frame_pointer)
-        .or_else(|| by_search(modules, stack, sp, rules.function()))
+    rests_on_frame_pointer(row.cfa())
 }
 
-fn by_prologue(
+/// The frame address by how far the prologue moved the stack pointer.
+pub(super) fn frame_address_by_prologue(
     modules: &Modules,
     context: &mut UnwindContext<usize>,
     rules: &Rules<'_>,
     stack: StackCopy<'_>,
     sp: u64,
     pc: u64,
-    above_frame_pointer: i64,
 ) -> Option<Found> {
     const LONGEST_PROLOGUE: u64 = 250;
+    let above_frame_pointer = frame_pointer_offset(context, rules)?;
     let body = after_frame_start(context, rules)?;
     let executed = pc.checked_sub(body)?.min(LONGEST_PROLOGUE);
     let size = arch::frame_size(&memory::bytes(body, executed)?)?;
@@ -100,7 +115,7 @@ fn by_search(modules: &Modules, stack: StackCopy<'_>, sp: u64, function: u64) ->
         let (saved, return_address) = (stack.read(at)?, stack.read(at.checked_add(8)?)?);
         let is_frame = match call_before(modules, return_address) {
             Some(Call::Direct(target)) => target == function,
-            Some(Call::Indirect) => saved > at && saved < stack.end(),
+            Some(_) => saved > at && saved < stack.end(),
             None => false,
         };
         if is_frame {

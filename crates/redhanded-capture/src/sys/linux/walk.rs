@@ -190,6 +190,7 @@ impl<'a> Walker<'a> {
             None if self.may_recover => self.recover_frame_address(rules, pc, depth)?,
             None => return Err(Lost),
         };
+        let is_doubtful = self.is_doubtful(rules, pc, cfa)?;
         let row = rules
             .fde
             .unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset)
@@ -215,14 +216,13 @@ impl<'a> Walker<'a> {
         {
             return Err(Lost);
         }
-        if !is_believable(
-            self.modules,
-            return_address,
-            rules,
-            row,
-            &self.doubt,
-            self.sure,
-        ) {
+        let is_believable = if is_doubtful {
+            recover::call_before(self.modules, return_address)
+                == Some(Call::Direct(rules.function()))
+        } else {
+            self.sure.is_none() || recover::call_before(self.modules, return_address).is_some()
+        };
+        if !is_believable {
             return Err(Lost);
         }
         self.doubt.pass(row);
@@ -252,6 +252,27 @@ impl<'a> Walker<'a> {
         })
     }
 
+    /// Whether the frame rests on a register in doubt and the stack pointer, with the prologue, does not lead to the same place.
+    fn is_doubtful(&mut self, rules: &Rules<'_>, pc: u64, cfa: u64) -> Result<bool, Lost> {
+        let row = rules
+            .fde
+            .unwind_info_for_address(&rules.section, &rules.bases, self.context, rules.offset)
+            .map_err(|_| Lost)?;
+        if !self.doubt.concerns(row.cfa()) {
+            return Ok(false);
+        }
+        let sp = self.registers[STACK_POINTER].ok_or(Lost)?;
+        let by_prologue = recover::frame_address_by_prologue(
+            self.modules,
+            self.context,
+            rules,
+            self.stack,
+            sp,
+            pc,
+        );
+        Ok(by_prologue.is_none_or(|found| found.cfa != cfa))
+    }
+
     fn recover_frame_address(
         &mut self,
         rules: &Rules<'_>,
@@ -266,23 +287,6 @@ impl<'a> Walker<'a> {
         }
         Ok(found.cfa)
     }
-}
-
-/// Whether a return address may be followed: after a guess it must follow a call, and where the frame itself is in doubt, a call
-/// to its very function.
-fn is_believable(
-    modules: &Modules,
-    return_address: u64,
-    rules: &Rules<'_>,
-    row: &UnwindTableRow<usize>,
-    doubt: &Doubt,
-    guessed: Option<usize>,
-) -> bool {
-    if doubt.concerns(row.cfa()) {
-        let call = recover::call_before(modules, return_address);
-        return call == Some(Call::Direct(rules.function()));
-    }
-    guessed.is_none() || recover::call_before(modules, return_address).is_some()
 }
 
 fn callers_registers(

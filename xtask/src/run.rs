@@ -1,0 +1,152 @@
+//! Running other programs: shown before they start, never with our stdin, ended with us.
+
+use crate::failure::Failure;
+use crate::{say, tree};
+use std::ffi::OsStr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The cargo that runs us, in the root of the tree.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+/// Some program, in the root of the tree.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(tree::root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end, which has to be a good one.
+pub(crate) fn check(command: &mut Command) -> Result<(), Failure> {
+    say::command(&shown(command));
+    let status = command.status().map_err(|e| did_not_start(command, &e))?;
+    judged(command, status)
+}
+
+/// Runs it to its end, which has to be a good one; returns what it wrote to stdout.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    say::command(&shown(command));
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| did_not_start(command, &e))?;
+    judged(command, output.status)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether it starts and ends well; for questions such as "is it there?". Silent.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// As [`check`], and ends it when `deadline` has passed.
+pub(crate) fn check_within(command: &mut Command, deadline: Duration) -> Result<(), Failure> {
+    say::command(&shown(command));
+    let child = command.spawn().map_err(|e| did_not_start(command, &e))?;
+    let mut guarded = Guarded(child);
+    let begun = Instant::now();
+    loop {
+        let ended = guarded.0.try_wait();
+        match ended.map_err(|e| Failure::broken(format!("{}: {e}", shown(command))))? {
+            Some(status) => return judged(command, status),
+            None if begun.elapsed() < deadline => std::thread::sleep(Duration::from_millis(50)),
+            None => {
+                return Err(Failure::broken(format!(
+                    "{} did not end within {deadline:?}",
+                    shown(command)
+                )));
+            }
+        }
+    }
+}
+
+/// A process of ours that does not outlive the reason it was started for.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Installs a Debian package where that is allowed, else says what to install.
+pub(crate) fn provide(name: &str, package: &str) -> Result<(), Failure> {
+    if succeeds(program(name).arg("--version")) {
+        return Ok(());
+    }
+    let root = output(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !root || !succeeds(program("apt-get").arg("--version")) {
+        return Err(Failure::broken(format!(
+            "{name} is missing; install the package {package}"
+        )));
+    }
+    check(program("apt-get").args(["-qq", "update"]))?;
+    let install = ["-qq", "install", "-y", "--no-install-recommends", package];
+    check(
+        program("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(install),
+    )
+}
+
+fn judged(command: &Command, status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::broken(format!("{}: {status}", shown(command))))
+}
+
+fn did_not_start(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::broken(format!("{} did not start: {error}", shown(command)))
+}
+
+/// The line a person would type.
+fn shown(command: &Command) -> String {
+    let program = tree::file_name(command.get_program().as_ref());
+    let environment = command
+        .get_envs()
+        .filter_map(|(key, value)| Some((key.to_string_lossy(), value?.to_string_lossy())))
+        .map(|(key, value)| format!("{key}={}", quoted(&value)));
+    let arguments = command
+        .get_args()
+        .map(|argument| quoted(&argument.to_string_lossy()));
+    let words: Vec<String> = environment.chain([program]).chain(arguments).collect();
+    words.join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_would_be_typed() {
+        let mut command = cargo(&["test", "--", "it's here"]);
+        command.env("RUSTFLAGS", "--cfg model");
+        assert_eq!(
+            shown(&command),
+            r"RUSTFLAGS='--cfg model' cargo test -- 'it'\''s here'"
+        );
+    }
+
+    #[test]
+    fn what_does_not_end_is_ended() {
+        let failure = check_within(program("sleep").arg("60"), Duration::from_millis(100));
+        assert!(failure.is_err_and(|f| f.to_string().contains("did not end")));
+    }
+}

@@ -1,0 +1,18 @@
+//! Documentation.
+
+use super::Task;
+use crate::failure::Failure;
+use crate::run;
+
+pub(crate) const TASK: Task = Task {
+    name: "docs",
+    arguments: "",
+    promise: "the documentation builds without a warning",
+    in_ci: true,
+    run,
+};
+
+fn run(_: &[String]) -> Result<(), Failure> {
+    let mut doc = run::cargo(&["doc", "--no-deps", "--workspace"]);
+    run::check(doc.env("RUSTDOCFLAGS", "-D warnings"))
+}

@@ -1,0 +1,21 @@
+//! The whole way with real servers.
+
+use super::Task;
+use crate::failure::Failure;
+use crate::{run, servers};
+
+pub(crate) const TASK: Task = Task {
+    name: "e2e",
+    arguments: "",
+    promise: "a request that hangs is found in a real Jaeger, through a real Collector, while it hangs",
+    in_ci: true,
+    run,
+};
+
+fn run(_: &[String]) -> Result<(), Failure> {
+    let built = servers::build()?;
+    let mut test = run::cargo(&["test", "-p", "redhanded-e2e", "--", "--nocapture"]);
+    test.env("REDHANDED_E2E_COLLECTOR", built.collector);
+    test.env("REDHANDED_E2E_JAEGER", built.jaeger);
+    run::check(&mut test)
+}

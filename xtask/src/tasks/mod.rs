@@ -1,0 +1,60 @@
+//! One file per promise.
+
+mod budget;
+mod ci;
+mod clippy;
+mod deny;
+mod docs;
+mod e2e;
+mod fmt;
+mod hammer;
+mod loom;
+mod readme;
+mod servers;
+mod test;
+
+use crate::failure::Failure;
+
+/// One promise, and how to see whether it is kept.
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    /// As they stand in the list; empty where there are none.
+    pub(crate) arguments: &'static str,
+    pub(crate) promise: &'static str,
+    /// Part of `ci`.
+    pub(crate) in_ci: bool,
+    pub(crate) run: fn(&[String]) -> Result<(), Failure>,
+}
+
+/// In the order of `ci`: what is quick to tell comes first.
+pub(crate) static ALL: [Task; 13] = [
+    ci::TASK,
+    fmt::TASK,
+    clippy::TASK,
+    docs::TASK,
+    deny::TASK,
+    test::TASK,
+    loom::TASK,
+    readme::TASK,
+    e2e::TASK,
+    hammer::TASK,
+    budget::TASK,
+    budget::BENCH,
+    servers::TASK,
+];
+
+pub(crate) fn by_name(name: &str) -> Option<&'static Task> {
+    ALL.iter().find(|task| task.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for task in &ALL {
+            assert_eq!(ALL.iter().filter(|other| other.name == task.name).count(), 1, "{}", task.name);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Tests.
+
+use super::Task;
+use crate::failure::Failure;
+use crate::run;
+
+pub(crate) const TASK: Task = Task {
+    name: "test",
+    arguments: "",
+    promise: "every test passes, with the command of the README",
+    in_ci: true,
+    run,
+};
+
+fn run(_: &[String]) -> Result<(), Failure> {
+    run::check(&mut run::cargo(&["test", "--workspace"]))
+}
