@@ -50,7 +50,9 @@ impl Around {
             Self::Bare => app,
             Self::Identity => app.layer(Identity::new()),
             Self::Redhanded => {
-                let builder = Redhanded::builder("bench").slow_after(Duration::from_secs(30)).slow_log_to_stderr();
+                let builder = Redhanded::builder("bench")
+                    .slow_after(Duration::from_secs(30))
+                    .slow_log_to_stderr();
                 app.layer(builder.install().expect("an install").layer())
             }
         };
@@ -80,7 +82,10 @@ pub async fn once(app: &Router, uri: &Uri) -> usize {
     let mut body = response.into_body();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
-        bytes += frame.expect("a frame").data_ref().map_or(0, bytes::Bytes::len);
+        bytes += frame
+            .expect("a frame")
+            .data_ref()
+            .map_or(0, bytes::Bytes::len);
     }
     bytes
 }

@@ -33,8 +33,9 @@ fn list() -> ExitCode {
 }
 
 fn perform(name: &str, arguments: &[String]) -> Result<(), Failure> {
-    let task = tasks::by_name(name)
-        .ok_or_else(|| Failure::usage(format!("there is no task {name:?}; cargo xtask lists them")))?;
+    let task = tasks::by_name(name).ok_or_else(|| {
+        Failure::usage(format!("there is no task {name:?}; cargo xtask lists them"))
+    })?;
     checked_arguments(task, arguments)?;
     (task.run)(arguments)
 }

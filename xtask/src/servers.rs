@@ -52,7 +52,10 @@ impl Module {
                 self.name
             )));
         }
-        say::note(&format!("building the {}; the first time takes minutes", self.name));
+        say::note(&format!(
+            "building the {}; the first time takes minutes",
+            self.name
+        ));
         let in_place = |e| Failure::broken(format!("{}: {e}", directory.display()));
         std::fs::create_dir_all(&directory).map_err(in_place)?;
         // Moved into place when it is whole: a build that was interrupted leaves nothing that looks done.
@@ -65,7 +68,8 @@ impl Module {
     /// As `tests/servers/README.md` says it.
     fn go_build(&self, to: &Path) -> std::process::Command {
         let mut go = run::program("go");
-        go.args(["build", "-C"]).arg(format!("tests/servers/{}", self.name));
+        go.args(["build", "-C"])
+            .arg(format!("tests/servers/{}", self.name));
         go.args(["-p", "2", "-trimpath", "-ldflags", "-s -w", "-o"]);
         go.arg(to).arg(self.package);
         go
@@ -103,7 +107,10 @@ mod tests {
         let readme = tree::read("tests/servers/README.md").expect("it is there");
         for module in [COLLECTOR, JAEGER] {
             let go = module.go_build(Path::new("OUT"));
-            let words: Vec<_> = go.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+            let words: Vec<_> = go
+                .get_args()
+                .map(|a| a.to_string_lossy().into_owned())
+                .collect();
             let line = format!("go {}", words.join(" "))
                 .replace("-s -w", "\"-s -w\"")
                 .replace("OUT", &format!("\"$out/{}\"", module.name));

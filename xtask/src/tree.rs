@@ -11,16 +11,23 @@ pub(crate) fn root() -> &'static Path {
 
 /// Where cargo puts what it builds.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 /// What outlives `cargo clean`, since it takes minutes to make.
 pub(crate) fn cache() -> Result<PathBuf, Failure> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|p| p.is_absolute())
+    };
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("redhanded"))
-        .ok_or_else(|| Failure::broken("neither XDG_CACHE_HOME nor HOME is set to an absolute path"))
+        .ok_or_else(|| {
+            Failure::broken("neither XDG_CACHE_HOME nor HOME is set to an absolute path")
+        })
 }
 
 /// A text file of the repository.

@@ -8,10 +8,15 @@ use redhanded_benches::{Around, send};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let around = args.next().and_then(|a| Around::by_name(&a)).ok_or("bare, identity or redhanded?")?;
+    let around = args
+        .next()
+        .and_then(|a| Around::by_name(&a))
+        .ok_or("bare, identity or redhanded?")?;
     let count = args.next().ok_or("how many?")?.parse()?;
     let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(send(&around.app(), &uri, count));
     Ok(())
 }

@@ -8,9 +8,8 @@
 //! finds no symbols: it writes return addresses into memory that was set aside before the poll.
 
 use std::cell::UnsafeCell;
-use std::ffi::c_void;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 /// Most leaves of one poll: a `join!` of more branches has the rest in [`Waiting::dropped`].
@@ -86,7 +85,8 @@ pub fn capture_poll<R>(
 ) -> Poll<R> {
     let recorder = Recorder::new(cx.waker());
     // Its own address is inside this function's frame, and so below every frame that is not part of the chain.
-    recorder.limit.store(&raw const recorder as usize);
+    let here = &raw const recorder as usize;
+    recorder.limit.store(here, Ordering::Relaxed);
     let mut delivery = Delivery {
         recorder: &recorder,
         outcome: PollOutcome::Panicked,
@@ -135,7 +135,8 @@ impl<D: FnOnce(Waiting)> Drop for Delivery<'_, '_, D> {
 struct Recorder<'a> {
     original: &'a Waker,
     thread: usize,
-    limit: Limit,
+    /// The recorder's own address, written once before the waker is handed out.
+    limit: AtomicUsize,
     /// Somebody is writing `records`. Who finds it set goes on without a record, and never waits.
     busy: AtomicBool,
     dropped: AtomicU32,
@@ -144,19 +145,6 @@ struct Recorder<'a> {
 
 // SAFETY: `records` is touched only by the one who has set `busy`, and by `finish` after the poll; all else is atomic or shared.
 unsafe impl Sync for Recorder<'_> {}
-
-/// An address that is written once, before the waker is handed out.
-struct Limit(std::sync::atomic::AtomicUsize);
-
-impl Limit {
-    fn store(&self, address: usize) {
-        self.0.store(address, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Room for the stacks, set aside before the poll.
 struct Records {
@@ -182,7 +170,7 @@ impl<'a> Recorder<'a> {
         Self {
             original,
             thread: thread_mark(),
-            limit: Limit(std::sync::atomic::AtomicUsize::new(0)),
+            limit: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             dropped: AtomicU32::new(0),
             records: UnsafeCell::new(Records {
@@ -201,7 +189,7 @@ impl<'a> Recorder<'a> {
         }
         // On another thread's stack our own frame's address means nothing.
         let limit = if thread_mark() == self.thread {
-            self.limit.get()
+            self.limit.load(Ordering::Relaxed)
         } else {
             usize::MAX
         };
@@ -309,12 +297,6 @@ unsafe fn vtable_drop(_data: *const ()) {}
 
 /// The names of the functions through which a leaf's stack begins and ends; see `leaf::trim_await`.
 pub(crate) const RECORDING: [&str; 3] = ["vtable_clone", "vtable_wake", "vtable_wake_by_ref"];
-
-const _: () = {
-    const fn is_send<T: Send>() {}
-    is_send::<Waiting>();
-    let _ = size_of::<*const c_void>();
-};
 
 #[cfg(test)]
 mod tests {

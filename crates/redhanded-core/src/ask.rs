@@ -123,7 +123,7 @@ fn body_bytes(facts: &Facts) -> Option<u64> {
 }
 
 /// Microseconds in UTC; none for a clock before 1970 or after 9999, which the format cannot say.
-fn rfc3339(time: SystemTime) -> Option<String> {
+pub(crate) fn rfc3339(time: SystemTime) -> Option<String> {
     let age = time.duration_since(UNIX_EPOCH).ok()?;
     (age < YEAR_10000).then(|| humantime::format_rfc3339_micros(time).to_string())
 }

@@ -63,7 +63,9 @@ impl Config {
             service,
             slow_after: Duration::from_secs(2),
             routes: Vec::new(),
-            headers: ["user-agent", "content-type", "content-length", "referer"].map(str::to_owned).to_vec(),
+            headers: ["user-agent", "content-type", "content-length", "referer"]
+                .map(str::to_owned)
+                .to_vec(),
             secret_keys: Vec::new(),
             log: Log::Default,
             wake_to_look: true,
@@ -90,17 +92,24 @@ impl Config {
         if let Some(value) = env("REDHANDED_LOG") {
             self.diagnostics = diagnostics(&value)?;
         }
-        self.headers.iter_mut().for_each(|h| h.make_ascii_lowercase());
+        self.headers
+            .iter_mut()
+            .for_each(|h| h.make_ascii_lowercase());
         let mut warnings = self.apply_resource(&env);
         if env("REDHANDED_FLIGHT_RECORDER").is_some() {
-            warnings.push("REDHANDED_FLIGHT_RECORDER is ignored: this version has no flight recorder".to_owned());
+            warnings.push(
+                "REDHANDED_FLIGHT_RECORDER is ignored: this version has no flight recorder"
+                    .to_owned(),
+            );
         }
         Ok(warnings)
     }
 
     fn check_thresholds(&self) -> Result<(), Error> {
         if self.slow_after.is_zero() {
-            return Err(Error::config("slow_after(0): a threshold of zero would report every request; give a duration such as 2 s"));
+            return Err(Error::config(
+                "slow_after(0): a threshold of zero would report every request; give a duration such as 2 s",
+            ));
         }
         match self.routes.iter().find(|(_, after)| after.is_zero()) {
             Some((route, _)) => Err(Error::config(format!(
@@ -113,12 +122,21 @@ impl Config {
     /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, whose forms OpenTelemetry defines.
     fn apply_resource(&mut self, env: &impl Fn(&str) -> Option<String>) -> Vec<String> {
         let mut warnings = Vec::new();
-        for pair in env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default().split(',').filter(|p| !p.trim().is_empty()) {
+        for pair in env("OTEL_RESOURCE_ATTRIBUTES")
+            .unwrap_or_default()
+            .split(',')
+            .filter(|p| !p.trim().is_empty())
+        {
             let Some((key, value)) = pair.split_once('=') else {
-                warnings.push(format!("OTEL_RESOURCE_ATTRIBUTES: {:?} is ignored; accepted is key=value,key=value", pair.trim()));
+                warnings.push(format!(
+                    "OTEL_RESOURCE_ATTRIBUTES: {:?} is ignored; accepted is key=value,key=value",
+                    pair.trim()
+                ));
                 continue;
             };
-            let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+            let value = percent_encoding::percent_decode_str(value.trim())
+                .decode_utf8_lossy()
+                .into_owned();
             match key.trim() {
                 "service.name" => self.service.name = value,
                 "service.version" => self.service.version = Some(value),
@@ -145,7 +163,9 @@ fn slow_after(value: &str) -> Result<Duration, Error> {
 
 fn log(value: &str) -> Result<Log, Error> {
     match value {
-        "" => Err(Error::config("REDHANDED_SLOW_LOG=\"\" is not accepted; give a path, or stderr")),
+        "" => Err(Error::config(
+            "REDHANDED_SLOW_LOG=\"\" is not accepted; give a path, or stderr",
+        )),
         "stderr" => Ok(Log::Stderr),
         path => Ok(Log::Path(path.into())),
     }
@@ -156,7 +176,9 @@ fn diagnostics(value: &str) -> Result<Diagnostics, Error> {
         "off" => Ok(Diagnostics::Off),
         "warn" => Ok(Diagnostics::Warn),
         "info" => Ok(Diagnostics::Info),
-        _ => Err(Error::config(format!("REDHANDED_LOG={value:?} is not accepted; give off, warn or info"))),
+        _ => Err(Error::config(format!(
+            "REDHANDED_LOG={value:?} is not accepted; give off, warn or info"
+        ))),
     }
 }
 
@@ -169,10 +191,16 @@ pub struct Error {
 
 impl Error {
     pub(crate) fn config(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self {
+            message: message.into(),
+            source: None,
+        }
     }
     pub(crate) fn io(message: impl Into<String>, source: std::io::Error) -> Self {
-        Self { message: message.into(), source: Some(source) }
+        Self {
+            message: message.into(),
+            source: Some(source),
+        }
     }
 
     /// An error about a setting, for those who configure parts that this crate does not know.
@@ -220,7 +248,10 @@ mod tests {
         let mut config = Config::new("app");
         config.routes.push(("/export".into(), Duration::ZERO));
         let error = config.resolve(|_| None).unwrap_err().to_string();
-        assert!(error.contains("/export") && error.contains("zero"), "{error}");
+        assert!(
+            error.contains("/export") && error.contains("zero"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -233,15 +264,28 @@ mod tests {
         }
         assert!(with("REDHANDED_SLOW_LOG", "").is_err());
         let error = with("REDHANDED_LOG", "loud").unwrap_err().to_string();
-        assert!(error.contains("REDHANDED_LOG=\"loud\"") && error.contains("off, warn or info"), "{error}");
+        assert!(
+            error.contains("REDHANDED_LOG=\"loud\"") && error.contains("off, warn or info"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_environment_has_the_last_word() {
-        assert_eq!(with("REDHANDED_SLOW_AFTER", "500ms").unwrap().0.slow_after, Duration::from_millis(500));
-        assert_eq!(with("REDHANDED_SLOW_LOG", "stderr").unwrap().0.log, Log::Stderr);
-        assert_eq!(with("OTEL_SERVICE_NAME", "other").unwrap().0.service.name, "other");
-        let (config, warnings) = with("OTEL_RESOURCE_ATTRIBUTES", "service.version=1%2E2,nonsense").unwrap();
+        assert_eq!(
+            with("REDHANDED_SLOW_AFTER", "500ms").unwrap().0.slow_after,
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            with("REDHANDED_SLOW_LOG", "stderr").unwrap().0.log,
+            Log::Stderr
+        );
+        assert_eq!(
+            with("OTEL_SERVICE_NAME", "other").unwrap().0.service.name,
+            "other"
+        );
+        let (config, warnings) =
+            with("OTEL_RESOURCE_ATTRIBUTES", "service.version=1%2E2,nonsense").unwrap();
         assert_eq!(config.service.version.as_deref(), Some("1.2"));
         assert!(warnings[0].contains("nonsense") && warnings[0].contains("key=value"));
     }

@@ -22,7 +22,10 @@ pub(crate) mod kind {
 
 /// Turns records into [`Facts`]; `headers` is the allow-list that gave the records their numbers.
 pub(crate) fn facts(records: &[Fact], headers: &[String], started: SystemTime) -> Facts {
-    let mut facts = Facts { started: Some(started), ..Facts::default() };
+    let mut facts = Facts {
+        started: Some(started),
+        ..Facts::default()
+    };
     for record in records {
         let bytes = record.bytes.clone();
         match record.kind {
@@ -34,7 +37,10 @@ pub(crate) fn facts(records: &[Fact], headers: &[String], started: SystemTime) -
             kind::REQUEST_ID => facts.request_id = Some(bytes),
             kind::HTTPS => facts.https = true,
             header => {
-                if let Some(name) = header.checked_sub(kind::HEADER).and_then(|i| headers.get(i as usize)) {
+                if let Some(name) = header
+                    .checked_sub(kind::HEADER)
+                    .and_then(|i| headers.get(i as usize))
+                {
                     facts.headers_cut += record.total.saturating_sub(bytes.len() as u32);
                     facts.headers.push((name.clone(), bytes));
                 }
@@ -63,13 +69,24 @@ pub(crate) struct TraceIds {
 impl TraceIds {
     /// From the incoming `traceparent`, else random; the span id is always ours.
     pub(crate) fn of(records: &[Fact]) -> Self {
-        let incoming = records.iter().find(|r| r.kind == kind::TRACEPARENT).and_then(|r| parse(&r.bytes));
+        let incoming = records
+            .iter()
+            .find(|r| r.kind == kind::TRACEPARENT)
+            .and_then(|r| parse(&r.bytes));
         let span_id = format!("{:016x}", rand::random_range(1..=u64::MAX));
         match incoming {
-            Some((trace_id, parent)) => Self { trace_id, span_id, parent_span_id: Some(parent) },
+            Some((trace_id, parent)) => Self {
+                trace_id,
+                span_id,
+                parent_span_id: Some(parent),
+            },
             None => {
                 let trace_id = format!("{:032x}", rand::random_range(1..=u128::MAX));
-                Self { trace_id, span_id, parent_span_id: None }
+                Self {
+                    trace_id,
+                    span_id,
+                    parent_span_id: None,
+                }
             }
         }
     }
@@ -79,12 +96,17 @@ impl TraceIds {
 fn parse(bytes: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(bytes).ok()?.trim();
     let mut parts = text.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let (version, trace, parent, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |s: &str, n: usize| {
+        s.len() == n && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
     let nonzero = |s: &str| s.bytes().any(|b| b != b'0');
-    let valid = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    let valid =
+        hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
     let alone = version != "00" || parts.next().is_none();
-    (valid && alone && nonzero(trace) && nonzero(parent)).then(|| (trace.to_owned(), parent.to_owned()))
+    (valid && alone && nonzero(trace) && nonzero(parent))
+        .then(|| (trace.to_owned(), parent.to_owned()))
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -94,12 +116,19 @@ mod tests {
     #[test]
     fn a_traceparent_is_honoured_and_a_bad_one_is_not() {
         let good = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let ids = TraceIds::of(&[Fact { kind: kind::TRACEPARENT, bytes: good.to_vec(), total: 55 }]);
+        let ids = TraceIds::of(&[Fact {
+            kind: kind::TRACEPARENT,
+            bytes: good.to_vec(),
+            total: 55,
+        }]);
         assert_eq!(ids.trace_id, "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(ids.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
         assert_ne!(ids.span_id, "b7ad6b7169203331");
         for bad in [
-            "", "00", "00-0-0-0", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "",
+            "00",
+            "00-0-0-0",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",

@@ -54,12 +54,18 @@ impl Engine {
     /// Does nothing outside of a watched request. A shorter threshold is seen at the next round,
     /// a longer one when the former is over.
     pub fn set_current_slow_after(slow_after: std::time::Duration) {
-        let current = Worker::here().current().and_then(|key| Some((Self::of(key)?, key)));
-        let Some((engine, slot)) = current.and_then(|(engine, key)| Some((engine, engine.registry.slot(key)?))) else {
+        let current = Worker::here()
+            .current()
+            .and_then(|key| Some((Self::of(key)?, key)));
+        let Some((engine, slot)) =
+            current.and_then(|(engine, key)| Some((engine, engine.registry.slot(key)?)))
+        else {
             return;
         };
         slot.set_slow_after_ns(nanos(slow_after));
-        engine.registry.rearm(slot, slot.started_ns().saturating_add(nanos(slow_after)));
+        engine
+            .registry
+            .rearm(slot, slot.started_ns().saturating_add(nanos(slow_after)));
     }
 
     /// What this install was told.
@@ -102,7 +108,11 @@ impl Engine {
 
     #[cold]
     fn unpark_slowly(&self) {
-        if self.state.compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if self
+            .state
+            .compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             self.wake_watchdog();
         }
     }
@@ -115,12 +125,16 @@ impl Engine {
 
     /// The watchdog announces that it is about to park; it must look once more before it does.
     pub(crate) fn parking(&self) {
-        let _ = self.state.compare_exchange(WATCHING, PARKED, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self
+            .state
+            .compare_exchange(WATCHING, PARKED, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// The watchdog is awake again, or found something at its last look.
     pub(crate) fn watching(&self) {
-        let _ = self.state.compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self
+            .state
+            .compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -172,7 +186,6 @@ counters! {
     repeat => repeats,
     unwatched => unwatched,
     lost_report => reports,
-    lost_stack => stacks,
     internal_error => internal_errors,
 }
 
@@ -180,6 +193,10 @@ impl Counts {
     /// Sinks count for themselves; this is their sum.
     pub(crate) fn set_lost_events(&self, events: u64) {
         self.events.store(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost_stacks(&self, more: u64) {
+        self.stacks.fetch_add(more, Ordering::Relaxed);
     }
 
     pub(crate) fn lost_reports(&self, more: u64) {

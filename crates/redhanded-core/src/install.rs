@@ -28,7 +28,9 @@ pub struct Installed {
 
 impl std::fmt::Debug for Installed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Installed").field("service", &self.engine.config().service.name).finish_non_exhaustive()
+        f.debug_struct("Installed")
+            .field("service", &self.engine.config().service.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,7 +41,10 @@ impl std::fmt::Debug for Installed {
 /// # Errors
 ///
 /// A log path that was asked for and cannot be written, or a thread that cannot be started.
-pub fn install(config: Config, sinks: Vec<Box<dyn Sink>>) -> Result<(Installed, Vec<String>), Error> {
+pub fn install(
+    config: Config,
+    sinks: Vec<Box<dyn Sink>>,
+) -> Result<(Installed, Vec<String>), Error> {
     let mut warnings = Vec::new();
     let (log, log_note) = open_log(&config.log, &mut warnings)?;
     let engine = Engine::new(config);
@@ -50,9 +55,20 @@ pub fn install(config: Config, sinks: Vec<Box<dyn Sink>>) -> Result<(Installed, 
     let sampler = Sampler::new();
     let abilities = describe(&sampler.abilities()).into();
     let watching = clerk.clone();
-    let watchdog = spawn("redhanded-watch", move || Watchdog::new(engine, sampler, watching).run())?;
+    let watchdog = spawn("redhanded-watch", move || {
+        Watchdog::new(engine, sampler, watching).run()
+    })?;
     engine.set_watchdog(watchdog.thread().clone());
-    Ok((Installed { engine, clerk, sinks, log_note: log_note.into(), abilities }, warnings))
+    Ok((
+        Installed {
+            engine,
+            clerk,
+            sinks,
+            log_note: log_note.into(),
+            abilities,
+        },
+        warnings,
+    ))
 }
 
 /// What can be seen here, in one phrase.
@@ -63,39 +79,74 @@ fn describe(abilities: &Abilities) -> String {
         ("waiting futures", &abilities.waiting_futures),
         ("peers", &abilities.peers),
     ];
-    let works: Vec<&str> = parts.iter().filter(|(_, can)| can.is_ok()).map(|(what, _)| *what).collect();
-    let mut text = format!("sees {}", if works.is_empty() { "no stacks".to_owned() } else { works.join(", ") });
-    for (what, why) in parts.iter().filter_map(|(what, can)| Some((what, can.as_ref().err()?))) {
+    let works: Vec<&str> = parts
+        .iter()
+        .filter(|(_, can)| can.is_ok())
+        .map(|(what, _)| *what)
+        .collect();
+    let mut text = format!(
+        "sees {}",
+        if works.is_empty() {
+            "no stacks".to_owned()
+        } else {
+            works.join(", ")
+        }
+    );
+    for (what, why) in parts
+        .iter()
+        .filter_map(|(what, can)| Some((what, can.as_ref().err()?)))
+    {
         text += &format!("; not {what}: {why}");
     }
     text
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, Error> {
+fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, Error> {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map_err(|e| Error::io(format!("the thread {name} could not be started"), e))
 }
 
 fn open_log(log: &Log, warnings: &mut Vec<String>) -> Result<(SlowLog, String), Error> {
     let to_path = |path: &Path| SlowLog::open(Target::Path(path.to_owned()), Limits::default());
-    let to_stderr = || SlowLog::open(Target::Stderr, Limits::default()).map_err(|e| Error::io("stderr cannot be opened", e));
+    let to_stderr = || {
+        SlowLog::open(Target::Stderr, Limits::default())
+            .map_err(|e| Error::io("stderr cannot be opened", e))
+    };
     match log {
         Log::Path(path) => match to_path(path) {
-            Ok(log) => Ok((log, path.display().to_string())),
+            Ok(log) => Ok(with_note(log)),
             Err(e) => Err(Error::io(
-                format!("the slow-request log {path:?} cannot be written; give a file in a writable directory, or stderr"),
+                format!(
+                    "the slow-request log {path:?} cannot be written; give a file in a writable directory, or stderr"
+                ),
                 e,
             )),
         },
-        Log::Stderr => Ok((to_stderr()?, "stderr".to_owned())),
+        Log::Stderr => Ok(with_note(to_stderr()?)),
         Log::Default => match to_path(Path::new(DEFAULT_LOG)) {
-            Ok(log) => Ok((log, DEFAULT_LOG.to_owned())),
+            Ok(log) => Ok(with_note(log)),
             Err(e) => {
-                warnings.push(format!("{DEFAULT_LOG} cannot be written ({e}); reports go to stderr"));
-                Ok((to_stderr()?, "stderr".to_owned()))
+                warnings.push(format!(
+                    "{DEFAULT_LOG} cannot be written ({e}); reports go to stderr"
+                ));
+                Ok(with_note(to_stderr()?))
             }
         },
     }
+}
+
+/// A log and where it goes, as a person wants to read it.
+fn with_note(log: SlowLog) -> (SlowLog, String) {
+    let note = log.path().map(|p| {
+        std::path::absolute(p)
+            .unwrap_or_else(|_| p.to_owned())
+            .display()
+            .to_string()
+    });
+    (log, note.unwrap_or_else(|| "stderr".to_owned()))
 }
 
 impl Installed {
@@ -121,8 +172,11 @@ impl Installed {
         let until = Instant::now() + deadline;
         let left = || until.saturating_duration_since(Instant::now());
         let (done, wait) = sync_channel(1);
-        let filed = self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
-        self.sinks.iter().fold(filed, |all, sink| sink.flush(left()) && all)
+        let filed =
+            self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
+        self.sinks
+            .iter()
+            .fold(filed, |all, sink| sink.flush(left()) && all)
     }
 
     /// Ends the watching: new requests run unwatched, what was found is filed and exported.

@@ -3,11 +3,11 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
-use redhanded_capture::monotonic_ns as now_ns;
-use crate::engine::Engine;
 use crate::copied::kind;
+use crate::engine::Engine;
 use crate::registry::{After, Mail, Slot, Stage, Writer};
 use crate::worker::Worker;
+use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
 use redhanded_report::How;
 use std::marker::PhantomData;
@@ -40,7 +40,8 @@ impl Copying<'_> {
     /// Path and query as they were sent.
     #[inline]
     pub fn target(&mut self, target: &str) {
-        self.facts.put(kind::TARGET, target.as_bytes(), TARGET_BYTES);
+        self.facts
+            .put(kind::TARGET, target.as_bytes(), TARGET_BYTES);
     }
     /// The Host header or the authority of the URI.
     #[inline]
@@ -83,7 +84,9 @@ impl Copying<'_> {
     /// The header number `index` of the allow-list.
     #[inline]
     pub fn header(&mut self, index: u8, value: &[u8]) {
-        let kept = self.facts.put(kind::HEADER.saturating_add(index), value, self.headers_left);
+        let kept = self
+            .facts
+            .put(kind::HEADER.saturating_add(index), value, self.headers_left);
         self.headers_left -= kept.min(self.headers_left);
     }
 }
@@ -94,16 +97,26 @@ impl Engine {
     /// `slow_after_ns` overrides the default threshold. After [`Engine::shutdown`], and with four
     /// million requests in flight, the ticket is empty: the request runs unwatched and is counted.
     #[inline]
-    pub fn open(&'static self, slow_after_ns: Option<u64>, copy: impl FnOnce(&mut Copying<'_>)) -> Ticket {
+    pub fn open(
+        &'static self,
+        slow_after_ns: Option<u64>,
+        copy: impl FnOnce(&mut Copying<'_>),
+    ) -> Ticket {
         if self.has_ended() {
             return Ticket(None);
         }
         let slow_after_ns = slow_after_ns.unwrap_or(self.slow_after_ns);
-        let Some(slot) = self.registry.take(Worker::here().index(), now_ns(), slow_after_ns) else {
+        let Some(slot) = self
+            .registry
+            .take(Worker::here().index(), now_ns(), slow_after_ns)
+        else {
             self.counts.unwatched();
             return Ticket(None);
         };
-        let mut copying = Copying { facts: slot.facts.rewrite(), headers_left: HEADER_BYTES };
+        let mut copying = Copying {
+            facts: slot.facts.rewrite(),
+            headers_left: HEADER_BYTES,
+        };
         copy(&mut copying);
         copying.facts.done();
         self.registry.open(slot);
@@ -116,7 +129,7 @@ impl Engine {
 /// thread.
 #[must_use = "dropping it ends the mark"]
 #[derive(Debug)]
-pub struct Inside(Option<Mark>);
+pub struct Inside(#[expect(dead_code, reason = "its drop is what it is for")] Option<Mark>);
 
 #[derive(Debug)]
 struct Mark {
@@ -132,7 +145,12 @@ impl Mark {
         let worker = Worker::here();
         let outer = worker.replace(slot.key);
         slot.enter(worker.index());
-        Self { slot, worker, outer, _here: PhantomData }
+        Self {
+            slot,
+            worker,
+            outer,
+            _here: PhantomData,
+        }
     }
 }
 
@@ -153,10 +171,18 @@ impl Ticket {
 
     /// Polls the request's future or body once, marked; records where it waits if the watchdog asks.
     #[inline]
-    pub fn poll<R>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+    pub fn poll<R>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
         let Some(slot) = self.0 else { return poll(cx) };
         let _inside = Mark::enter(slot);
-        let polled = if slot.wants_capture() { captured(slot, cx, poll) } else { poll(cx) };
+        let polled = if slot.wants_capture() {
+            captured(slot, cx, poll)
+        } else {
+            poll(cx)
+        };
         if polled.is_pending() {
             keep_waker(slot, cx.waker());
         }
@@ -186,7 +212,11 @@ impl Ticket {
             return false;
         }
         if slot.stage() != Stage::LongLived {
-            slot.set_stage(if slot.stage() == Stage::Body { Stage::BodyOut } else { Stage::StreamOut });
+            slot.set_stage(if slot.stage() == Stage::Body {
+                Stage::BodyOut
+            } else {
+                Stage::StreamOut
+            });
         }
         true
     }
@@ -215,7 +245,10 @@ impl Ticket {
 #[inline]
 fn keep_waker(slot: &'static Slot, waker: &Waker) {
     let waker = original(waker);
-    let identity = [waker.data() as u64, std::ptr::from_ref(waker.vtable()) as u64];
+    let identity = [
+        waker.data() as u64,
+        std::ptr::from_ref(waker.vtable()) as u64,
+    ];
     if identity == slot.kept_waker() {
         return;
     }
@@ -252,11 +285,18 @@ impl BodyStage {
 
 /// One poll under the capturing waker; what it saw goes into the slot's mailbox.
 #[cold]
-fn captured<R>(slot: &'static Slot, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+fn captured<R>(
+    slot: &'static Slot,
+    cx: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+) -> Poll<R> {
     slot.want_capture(false);
     let deliver = |waiting: Waiting| {
         let budget_exhausted = !tokio::task::coop::has_budget_remaining();
-        let mail = Box::new(Mail { waiting, budget_exhausted });
+        let mail = Box::new(Mail {
+            waiting,
+            budget_exhausted,
+        });
         match slot.mailbox.try_lock() {
             Some(mut mailbox) => drop(mailbox.replace(mail)),
             // The watchdog looks into it just now, and will find it empty: once more.
@@ -281,7 +321,14 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            close(slot, if std::thread::panicking() { How::Panicked } else { How::Dropped });
+            close(
+                slot,
+                if std::thread::panicking() {
+                    How::Panicked
+                } else {
+                    How::Dropped
+                },
+            );
         }
     }
 }

@@ -33,7 +33,10 @@ impl Worker {
     /// The record of this thread.
     #[inline]
     pub(crate) fn here() -> &'static Self {
-        HERE.try_with(Cell::get).ok().flatten().unwrap_or_else(Self::register)
+        HERE.try_with(Cell::get)
+            .ok()
+            .flatten()
+            .unwrap_or_else(Self::register)
     }
 
     #[cold]
@@ -115,9 +118,15 @@ mod tests {
     #[test]
     fn a_record_is_given_on_when_its_thread_has_ended() {
         for _ in 0..200 {
-            std::thread::spawn(|| Worker::here().index()).join().expect("no panic");
+            std::thread::spawn(|| Worker::here().index())
+                .join()
+                .expect("no panic");
         }
-        assert!(Worker::all().len() < 100, "{} records for a few threads at once", Worker::all().len());
+        assert!(
+            Worker::all().len() < 100,
+            "{} records for a few threads at once",
+            Worker::all().len()
+        );
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub use page::{Style, headline, page};
 pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};
 pub use stack::{Frame, Stack, StackKind};
-pub use verdict::{Class, Confidence, Culprit, OverRepresented, Peer, Role, Verdict, WaitKind, WaitingFor};
+pub use verdict::{
+    Class, Confidence, Culprit, OverRepresented, Peer, Role, Verdict, WaitKind, WaitingFor,
+};
 
 #[cfg(feature = "schema")]
 pub use schema::json_schema;

@@ -85,7 +85,13 @@ fn yes() -> bool {
 impl Report {
     /// An empty record of this contract's version for `event`, about the runaway `id`.
     pub fn new(event: Event, id: impl Into<String>) -> Self {
-        Self { schema: SCHEMA.to_owned(), event, id: id.into(), durable: true, ..Self::default() }
+        Self {
+            schema: SCHEMA.to_owned(),
+            event,
+            id: id.into(),
+            durable: true,
+            ..Self::default()
+        }
     }
 }
 

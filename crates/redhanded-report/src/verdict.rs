@@ -44,12 +44,20 @@ pub struct Verdict {
 impl Verdict {
     /// A finding with its three judgements and the sentence that gives the figures.
     pub fn new(class: Class, role: Role, confidence: Confidence, cause: impl Into<String>) -> Self {
-        Self { class, role, confidence, cause: cause.into(), ..Self::default() }
+        Self {
+            class,
+            role,
+            confidence,
+            cause: cause.into(),
+            ..Self::default()
+        }
     }
 }
 
 /// What is true about a runaway request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -143,7 +151,9 @@ impl Role {
 }
 
 /// How much the evidence carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -188,8 +198,18 @@ pub struct Culprit {
 
 impl Culprit {
     /// A function whose place in the source may be known.
-    pub fn new(function: impl Into<String>, file: Option<String>, line: Option<u32>, column: Option<u32>) -> Self {
-        Self { function: function.into(), file, line, column }
+    pub fn new(
+        function: impl Into<String>,
+        file: Option<String>,
+        line: Option<u32>,
+        column: Option<u32>,
+    ) -> Self {
+        Self {
+            function: function.into(),
+            file,
+            line,
+            column,
+        }
     }
 }
 
@@ -232,7 +252,10 @@ pub struct WaitingFor {
 impl WaitingFor {
     /// A thing of a kind.
     pub fn new(kind: WaitKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
+        Self {
+            kind,
+            what: what.into(),
+        }
     }
 }
 

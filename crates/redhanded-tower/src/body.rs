@@ -24,7 +24,11 @@ impl<B: Body> WatchedBody<B> {
     #[inline]
     pub(crate) fn of(response: Response<B>, mut ticket: Ticket) -> Response<Self> {
         let left = response.body().size_hint().exact();
-        let stage = if left.is_some() { BodyStage::Sized } else { stage_of(&response) };
+        let stage = if left.is_some() {
+            BodyStage::Sized
+        } else {
+            stage_of(&response)
+        };
         ticket.responded(response.status().as_u16(), left, stage);
         response.map(|inner| Self { inner, ticket })
     }
@@ -33,10 +37,23 @@ impl<B: Body> WatchedBody<B> {
 /// Streams that may rest for hours are told by what the response says of itself.
 #[cold]
 fn stage_of<B>(response: &Response<B>) -> BodyStage {
-    let kind = response.headers().get(header::CONTENT_TYPE).map(|v| v.as_bytes()).unwrap_or_default();
-    let rests = ["text/event-stream", "application/grpc", "multipart/x-mixed-replace"];
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(|v| v.as_bytes())
+        .unwrap_or_default();
+    let rests = [
+        "text/event-stream",
+        "application/grpc",
+        "multipart/x-mixed-replace",
+    ];
     let upgraded = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-    if upgraded || rests.iter().any(|r| kind.get(..r.len()).is_some_and(|k| k.eq_ignore_ascii_case(r.as_bytes()))) {
+    if upgraded
+        || rests.iter().any(|r| {
+            kind.get(..r.len())
+                .is_some_and(|k| k.eq_ignore_ascii_case(r.as_bytes()))
+        })
+    {
         BodyStage::LongLived
     } else {
         BodyStage::Streaming
@@ -48,14 +65,21 @@ impl<B: Body> Body for WatchedBody<B> {
     type Error = B::Error;
 
     #[inline]
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         this.ticket.asked();
-        let polled = this.ticket.poll(cx, |cx| this.inner.as_mut().poll_frame(cx));
+        let polled = this
+            .ticket
+            .poll(cx, |cx| this.inner.as_mut().poll_frame(cx));
         // Looked at in place: a frame is too big to be moved about.
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let open = this.ticket.frame(frame.data_ref().map_or(0, |d| d.remaining() as u64));
+                let open = this
+                    .ticket
+                    .frame(frame.data_ref().map_or(0, |d| d.remaining() as u64));
                 if open && this.inner.is_end_stream() {
                     this.ticket.end(How::Completed);
                 }

@@ -33,42 +33,63 @@ enum Interest {
 impl Copier {
     pub(crate) fn new(engine: &'static Engine) -> Self {
         let config = engine.config();
-        let ours = [("host", Interest::Host), ("x-request-id", Interest::RequestId), ("traceparent", Interest::Traceparent)];
-        let allowed = config.headers.iter().zip(0..).map(|(name, i)| (name.as_str(), Interest::Allowed(i)));
+        let ours = [
+            ("host", Interest::Host),
+            ("x-request-id", Interest::RequestId),
+            ("traceparent", Interest::Traceparent),
+        ];
+        let allowed = config
+            .headers
+            .iter()
+            .zip(0..)
+            .map(|(name, i)| (name.as_str(), Interest::Allowed(i)));
         // A name that is no header name can never come.
-        let mut headers: Vec<_> = allowed.chain(ours).filter_map(|(n, i)| Some((HeaderName::try_from(n).ok()?, i))).collect();
+        let mut headers: Vec<_> = allowed
+            .chain(ours)
+            .filter_map(|(n, i)| Some((HeaderName::try_from(n).ok()?, i)))
+            .collect();
         headers.sort_by_key(|(name, _)| length(name));
         let by_length = std::array::from_fn(|n| {
             let range = |least| headers.partition_point(|(name, _)| length(name) < least) as u8;
             (range(n), range(n + 1))
         });
         let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-        let routes = config.routes.iter().map(|(route, after)| (route.clone(), nanos(*after))).collect();
-        Self { engine, headers, by_length, routes }
+        let routes = config
+            .routes
+            .iter()
+            .map(|(route, after)| (route.clone(), nanos(*after)))
+            .collect();
+        Self {
+            engine,
+            headers,
+            by_length,
+            routes,
+        }
     }
 
     /// Opens a ticket with everything that is copied of `request`.
     #[inline]
     pub(crate) fn open<B>(&self, request: &Request<B>) -> Ticket {
         let route = route::matched(request);
-        self.engine.open(self.slow_after_ns(request, route), |copy| {
-            let uri = request.uri();
-            copy.method(request.method().as_str());
-            copy.target(uri.path_and_query().map_or("/", |target| target.as_str()));
-            if let Some(authority) = uri.authority() {
-                copy.host(authority.as_str().as_bytes());
-                if uri.scheme() == Some(&Scheme::HTTPS) {
-                    copy.https();
+        self.engine
+            .open(self.slow_after_ns(request, route), |copy| {
+                let uri = request.uri();
+                copy.method(request.method().as_str());
+                copy.target(uri.path_and_query().map_or("/", |target| target.as_str()));
+                if let Some(authority) = uri.authority() {
+                    copy.host(authority.as_str().as_bytes());
+                    if uri.scheme() == Some(&Scheme::HTTPS) {
+                        copy.https();
+                    }
                 }
-            }
-            if let Some(route) = route {
-                copy.route(route);
-            }
-            if let Some(client) = route::client(request) {
-                copy.client(client);
-            }
-            self.copy_headers(request.headers(), copy);
-        })
+                if let Some(route) = route {
+                    copy.route(route);
+                }
+                if let Some(client) = route::client(request) {
+                    copy.client(client);
+                }
+                self.copy_headers(request.headers(), copy);
+            })
     }
 
     #[inline]
@@ -77,7 +98,10 @@ impl Copier {
             return None;
         }
         let route = route.unwrap_or_else(|| request.uri().path());
-        self.routes.iter().find(|(r, _)| r == route).map(|(_, after_ns)| *after_ns)
+        self.routes
+            .iter()
+            .find(|(r, _)| r == route)
+            .map(|(_, after_ns)| *after_ns)
     }
 
     #[inline]
@@ -87,7 +111,10 @@ impl Copier {
             if first == end {
                 continue;
             }
-            let candidates = self.headers.get(first as usize..end as usize).unwrap_or_default();
+            let candidates = self
+                .headers
+                .get(first as usize..end as usize)
+                .unwrap_or_default();
             for (_, interest) in candidates.iter().filter(|(n, _)| n == name) {
                 let value = value.as_bytes();
                 match *interest {

@@ -18,7 +18,9 @@ impl WatchLayer {
     ///
     /// Call it once per install: the table of allowed headers that it makes is never freed.
     pub fn new(engine: &'static Engine) -> Self {
-        Self { copier: Box::leak(Box::new(Copier::new(engine))) }
+        Self {
+            copier: Box::leak(Box::new(Copier::new(engine))),
+        }
     }
 }
 

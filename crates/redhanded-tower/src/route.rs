@@ -7,14 +7,20 @@ use std::net::SocketAddr;
 #[cfg(feature = "axum")]
 #[inline]
 pub(crate) fn matched<B>(request: &Request<B>) -> Option<&str> {
-    request.extensions().get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+    request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map(axum::extract::MatchedPath::as_str)
 }
 
 /// The address of the client, from `into_make_service_with_connect_info`.
 #[cfg(feature = "axum")]
 #[inline]
 pub(crate) fn client<B>(request: &Request<B>) -> Option<SocketAddr> {
-    request.extensions().get::<axum::extract::ConnectInfo<SocketAddr>>().map(|info| info.0)
+    request
+        .extensions()
+        .get::<axum::extract::ConnectInfo<SocketAddr>>()
+        .map(|info| info.0)
 }
 
 /// Nobody matched a route.

@@ -28,7 +28,9 @@ impl SlowAfterLayer {
     /// Requests below are reported when they run longer than `slow_after`; zero is taken as one
     /// millisecond.
     pub fn new(slow_after: Duration) -> Self {
-        Self { slow_after: slow_after.max(Duration::from_millis(1)) }
+        Self {
+            slow_after: slow_after.max(Duration::from_millis(1)),
+        }
     }
 }
 
@@ -36,7 +38,10 @@ impl<S> Layer<S> for SlowAfterLayer {
     type Service = SlowAfter<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SlowAfter { inner, slow_after: self.slow_after }
+        SlowAfter {
+            inner,
+            slow_after: self.slow_after,
+        }
     }
 }
 

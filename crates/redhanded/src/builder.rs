@@ -18,7 +18,10 @@ pub struct Builder {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("config", &self.config).field("otlp", &self.otlp).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("otlp", &self.otlp)
+            .finish_non_exhaustive()
     }
 }
 
@@ -30,12 +33,18 @@ pub struct Rule {
 
 /// A rule with another threshold, for [`Builder::route`].
 pub fn slow_after(duration: Duration) -> Rule {
-    Rule { slow_after: duration }
+    Rule {
+        slow_after: duration,
+    }
 }
 
 impl Builder {
     pub(crate) fn new(service: impl Into<String>) -> Self {
-        Self { config: Config::new(service), otlp: None, sinks: Vec::new() }
+        Self {
+            config: Config::new(service),
+            otlp: None,
+            sinks: Vec::new(),
+        }
     }
 
     /// Reports whatever runs longer; interferes with nothing. Default: 2 s.
@@ -84,7 +93,9 @@ impl Builder {
 
     /// More keys whose values are secret, in queries, paths and headers: kept as `REDACTED`.
     pub fn secret_keys<S: Into<String>>(mut self, keys: impl IntoIterator<Item = S>) -> Self {
-        self.config.secret_keys.extend(keys.into_iter().map(Into::into));
+        self.config
+            .secret_keys
+            .extend(keys.into_iter().map(Into::into));
         self
     }
 

@@ -62,18 +62,27 @@ impl Redhanded {
 /// Runs something that blocks on a thread of its own, whatever the runtime.
 async fn off_thread(work: impl FnOnce() -> bool + Send + 'static) -> bool {
     let (done, wait) = tokio::sync::oneshot::channel();
-    let spawned = std::thread::Builder::new().name("redhanded-flush".to_owned()).spawn(move || done.send(work()));
+    let spawned = std::thread::Builder::new()
+        .name("redhanded-flush".to_owned())
+        .spawn(move || done.send(work()));
     spawned.is_ok() && wait.await.unwrap_or(false)
 }
 
-pub(crate) fn install(mut config: Config, otlp: Option<&str>, mut sinks: Vec<Box<dyn Sink>>) -> Result<Redhanded, Error> {
+pub(crate) fn install(
+    mut config: Config,
+    otlp: Option<&str>,
+    mut sinks: Vec<Box<dyn Sink>>,
+) -> Result<Redhanded, Error> {
     let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
     let mut warnings = config.resolve(env)?;
     complete(&mut config);
     let export = export::configure(&config.service, otlp, env)?;
     warnings.extend(export.warnings);
     sinks.extend(export.sink);
-    let (diagnostics, announced) = (config.diagnostics, (config.service.name.clone(), config.slow_after));
+    let (diagnostics, announced) = (
+        config.diagnostics,
+        (config.service.name.clone(), config.slow_after),
+    );
     let (installed, more) = redhanded_core::install(config, sinks)?;
     warnings.extend(more);
     if diagnostics >= Diagnostics::Warn {
@@ -82,7 +91,11 @@ pub(crate) fn install(mut config: Config, otlp: Option<&str>, mut sinks: Vec<Box
     if diagnostics >= Diagnostics::Info {
         let (name, after) = announced;
         let abilities = installed.abilities();
-        eprintln!("redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {abilities}", installed.log(), export.note);
+        eprintln!(
+            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {abilities}",
+            installed.log(),
+            export.note
+        );
     }
     let layer = WatchLayer::new(installed.engine());
     Ok(Redhanded { installed, layer })

@@ -49,4 +49,6 @@ pub use builder::{Builder, Rule, slow_after};
 pub use install::Redhanded;
 pub use redhanded_core::{Error, Stats, sink};
 pub use redhanded_report as report;
-pub use redhanded_tower::{ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody};
+pub use redhanded_tower::{
+    ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody,
+};

@@ -8,7 +8,7 @@ pub(crate) const TASK: Task = Task {
     name: "fmt",
     arguments: "",
     promise: "the sources are formatted as rustfmt does it",
-    in_ci: true,
+    ci: Some(&[]),
     run,
 };
 

@@ -21,8 +21,8 @@ pub(crate) struct Task {
     /// As they stand in the list; empty where there are none.
     pub(crate) arguments: &'static str,
     pub(crate) promise: &'static str,
-    /// Part of `ci`.
-    pub(crate) in_ci: bool,
+    /// With which arguments it is a part of `ci`, if it is.
+    pub(crate) ci: Option<&'static [&'static str]>,
     pub(crate) run: fn(&[String]) -> Result<(), Failure>,
 }
 
@@ -54,7 +54,12 @@ mod tests {
     #[test]
     fn names_are_unique() {
         for task in &ALL {
-            assert_eq!(ALL.iter().filter(|other| other.name == task.name).count(), 1, "{}", task.name);
+            assert_eq!(
+                ALL.iter().filter(|other| other.name == task.name).count(),
+                1,
+                "{}",
+                task.name
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ pub(crate) const TASK: Task = Task {
     name: "servers",
     arguments: "",
     promise: "builds the Collector and the Jaeger of the end-to-end test; no promise, only its preparation",
-    in_ci: false,
+    ci: None,
     run,
 };
 

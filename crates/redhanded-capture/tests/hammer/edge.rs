@@ -174,14 +174,14 @@ fn sp_out_of_bounds() -> Verdict {
     })
 }
 
-/// With less than 1.5 KiB of stack left there is no room for a signal frame: the alternate stack must be used.
+/// With less than 600 bytes of stack left there is no room for a signal frame: the alternate stack must be used.
 fn near_guard_page() -> Verdict {
     static DOWN: AtomicBool = AtomicBool::new(false);
     #[inline(never)]
     #[expect(unconditional_recursion, reason = "it ends in `tight`, which does not")]
     fn down(limit: usize, depth: u64) -> u64 {
         let local = black_box([depth; 4]);
-        if (&raw const local as usize) - limit < 1500 {
+        if (&raw const local as usize) - limit < 600 {
             DOWN.store(true, Ordering::Release);
             tight();
         }

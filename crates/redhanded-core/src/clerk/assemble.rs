@@ -1,12 +1,12 @@
 //! ⑥ One look becomes one record: request, evidence and verdict, redacted.
 
-use crate::ask;
+use crate::ask::{self, rfc3339};
 use crate::case::{Case, Ended};
 use crate::config::Config;
 use crate::copied;
 use crate::redact::Redactor;
-use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report};
-use std::time::{Duration, SystemTime};
+use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report, Request};
+use std::time::Duration;
 
 /// Everything of a report but its names: stacks, culprit and what follows from them.
 pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
@@ -14,7 +14,7 @@ pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lo
     let started = case.at.checked_sub(elapsed).unwrap_or(case.at);
     let facts = copied::facts(&case.copied, &config.headers, started);
     let mut report = Report::new(case.event, case.id.clone());
-    report.time = rfc3339(case.at);
+    report.time = rfc3339(case.at).unwrap_or_default();
     report.service = config.service.clone();
     report.trace_id = Some(case.trace.trace_id.clone());
     report.span_id = Some(case.trace.span_id.clone());
@@ -50,7 +50,10 @@ fn machine(case: &Case) -> Machine {
     let loadavg = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut fields = loadavg.split_whitespace();
     machine.load = fields.next().and_then(|l| l.parse().ok());
-    machine.runnable = fields.nth(2).and_then(|r| r.split('/').next()).and_then(|r| r.parse().ok());
+    machine.runnable = fields
+        .nth(2)
+        .and_then(|r| r.split('/').next())
+        .and_then(|r| r.parse().ok());
     let crowd = &case.observed.crowd;
     if crowd.workers > 0 {
         machine.workers_total = Some(crowd.workers);
@@ -62,7 +65,7 @@ fn machine(case: &Case) -> Machine {
 /// The short record of an end; `caught` is the line it belongs to.
 pub(super) fn ended(ended: &Ended, caught: Option<&Report>, config: &Config, lost: Lost) -> Report {
     let mut report = Report::new(Event::Ended, ended.id.clone());
-    report.time = rfc3339(ended.at);
+    report.time = rfc3339(ended.at).unwrap_or_default();
     report.service = config.service.clone();
     if let Some(caught) = caught {
         report.trace_id.clone_from(&caught.trace_id);
@@ -70,6 +73,7 @@ pub(super) fn ended(ended: &Ended, caught: Option<&Report>, config: &Config, los
         report.parent_span_id.clone_from(&caught.parent_span_id);
         report.slow_after_ms = caught.slow_after_ms;
         report.fingerprint.clone_from(&caught.fingerprint);
+        report.request = caught.request.as_ref().map(who);
     }
     let mut outcome = Outcome::default();
     outcome.how = ended.ending.how;
@@ -81,8 +85,13 @@ pub(super) fn ended(ended: &Ended, caught: Option<&Report>, config: &Config, los
     report
 }
 
-fn rfc3339(at: SystemTime) -> String {
-    humantime::format_rfc3339_micros(at).to_string()
+/// Just enough of a request to know which one ended.
+fn who(request: &Request) -> Request {
+    let mut short = Request::default();
+    short.method.clone_from(&request.method);
+    short.route.clone_from(&request.route);
+    short.url.clone_from(&request.url);
+    short
 }
 
 fn ms(ns: u64) -> f64 {

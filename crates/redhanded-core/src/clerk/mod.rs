@@ -20,7 +20,7 @@ use std::time::Duration;
 /// How often waiting records are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Caught requests whose line is remembered until they end.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 1000;
 
 /// The clerk of one install.
 pub(crate) struct Clerk {
@@ -37,7 +37,15 @@ pub(crate) struct Clerk {
 impl Clerk {
     pub(crate) fn new(engine: &'static Engine, log: SlowLog, sinks: Arc<[Box<dyn Sink>]>) -> Self {
         let redactor = Redactor::new(&engine.config.secret_keys);
-        Self { engine, log, sinks, redactor, namer: Namer::new(), caught: BTreeMap::new(), log_lost: 0 }
+        Self {
+            engine,
+            log,
+            sinks,
+            redactor,
+            namer: Namer::new(),
+            caught: BTreeMap::new(),
+            log_lost: 0,
+        }
     }
 
     /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
@@ -82,7 +90,12 @@ impl Clerk {
 
     /// Files one look: on disk first, with names if they are quick; then to the sinks.
     fn file(&mut self, case: &Case) {
-        let mut report = assemble::report(case, &self.engine.config, &self.redactor, self.engine.counts.lost());
+        let mut report = assemble::report(
+            case,
+            &self.engine.config,
+            &self.redactor,
+            self.engine.counts.lost(),
+        );
         let raw_first = self.namer.is_slow(&case.stacks);
         if raw_first {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
@@ -95,7 +108,9 @@ impl Clerk {
         report.event = case.event;
         let report = Arc::new(report);
         self.remember(report.clone());
-        self.sinks.iter().for_each(|sink| sink.accept(&report, None));
+        self.sinks
+            .iter()
+            .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
     }
 
@@ -103,7 +118,11 @@ impl Clerk {
         let named = self.namer.name(&case.stacks);
         let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
         if let Some(verdict) = &mut report.verdict {
-            let others = self.caught.values().filter(|r| r.id != case.id).map(Arc::as_ref);
+            let others = self
+                .caught
+                .values()
+                .filter(|r| r.id != case.id)
+                .map(Arc::as_ref);
             refine::refine(verdict, &named, samples, others);
             if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {
                 report.phase = Some(Phase::RequestBody);
@@ -116,10 +135,17 @@ impl Clerk {
 
     fn file_end(&mut self, ended: &Ended) {
         let caught = self.caught.remove(&ended.id);
-        let report = assemble::ended(ended, caught.as_deref(), &self.engine.config, self.engine.counts.lost());
+        let report = assemble::ended(
+            ended,
+            caught.as_deref(),
+            &self.engine.config,
+            self.engine.counts.lost(),
+        );
         self.write(&report);
         let report = Arc::new(report);
-        self.sinks.iter().for_each(|sink| sink.accept(&report, caught.as_ref()));
+        self.sinks
+            .iter()
+            .for_each(|sink| sink.accept(&report, caught.as_ref()));
         self.count_losses();
     }
 
@@ -143,9 +169,13 @@ impl Clerk {
     /// Brings what others have counted into the one count that every record carries.
     fn count_losses(&mut self) {
         let log_lost = self.log.lost();
-        self.engine.counts.lost_reports(log_lost - self.log_lost.min(log_lost));
+        self.engine
+            .counts
+            .lost_reports(log_lost - self.log_lost.min(log_lost));
         self.log_lost = log_lost;
-        self.engine.counts.set_lost_events(self.sinks.iter().map(|s| s.lost()).sum());
+        self.engine
+            .counts
+            .set_lost_events(self.sinks.iter().map(|s| s.lost()).sum());
     }
 }
 
@@ -155,7 +185,11 @@ fn without_names(mut report: Report, stacks: Vec<redhanded_report::Stack>) -> Re
     if let Some(evidence) = &mut report.evidence {
         evidence.stacks = stacks;
     }
-    if let Some(verdict) = report.verdict.as_mut().filter(|v| v.class == Class::StuckAwait) {
+    if let Some(verdict) = report
+        .verdict
+        .as_mut()
+        .filter(|v| v.class == Class::StuckAwait)
+    {
         verdict.confidence = Confidence::Suspected;
     }
     report

@@ -29,7 +29,10 @@ pub(super) struct Named {
 
 impl Namer {
     pub(super) fn new() -> Self {
-        Self { symbolizer: Symbolizer::new(), last_cold: None }
+        Self {
+            symbolizer: Symbolizer::new(),
+            last_cold: None,
+        }
     }
 
     /// Whether naming would delay a line by more than it may.
@@ -41,7 +44,10 @@ impl Namer {
     pub(super) fn name(&mut self, sampled: &[Sampled]) -> Named {
         let warm = sampled.iter().all(|s| self.symbolizer.is_warm(&s.stack));
         let begun = Instant::now();
-        let stacks = sampled.iter().map(|s| to_stack(s, self.symbolizer.symbolize(&s.stack))).collect();
+        let stacks = sampled
+            .iter()
+            .map(|s| to_stack(s, self.symbolizer.symbolize(&s.stack)))
+            .collect();
         if !warm {
             self.last_cold = Some(begun.elapsed());
         }
@@ -50,7 +56,11 @@ impl Namer {
 
     /// Stacks as the first durable line carries them: modules and offsets.
     pub(super) fn raw(&self, sampled: &[Sampled]) -> Vec<Stack> {
-        sampled.iter().take(STACKS).map(|s| to_stack(s, self.symbolizer.raw(&s.stack))).collect()
+        sampled
+            .iter()
+            .take(STACKS)
+            .map(|s| to_stack(s, self.symbolizer.raw(&s.stack)))
+            .collect()
     }
 }
 
@@ -81,13 +91,40 @@ fn conclude(mut stacks: Vec<Stack>) -> Named {
 fn shared_user_frame<'a>(stacks: &'a [Stack]) -> Option<&'a Frame> {
     let (first, others) = stacks.split_first()?;
     let root = |s: &'a Stack| s.frames.iter().rev();
-    let shared = |other: &'a Stack| root(first).zip(root(other)).take_while(|(a, b)| same_place(a, b)).count();
-    let depth = others.iter().map(shared).min().unwrap_or(first.frames.len());
-    let at = first.frames.iter().rev().take(depth).rposition(|f| f.user)?;
+    let shared = |other: &'a Stack| {
+        root(first)
+            .zip(root(other))
+            .take_while(|(a, b)| same_place(a, b))
+            .count()
+    };
+    let depth = others
+        .iter()
+        .map(shared)
+        .min()
+        .unwrap_or(first.frames.len());
+    let at = first
+        .frames
+        .iter()
+        .rev()
+        .take(depth)
+        .rposition(|f| f.user)?;
     let same_depth = |s: &'a Stack| s.frames.get(s.frames.len().checked_sub(at + 1)?);
-    let candidates: Vec<(&Frame, u32)> = stacks.iter().filter_map(|s| Some((same_depth(s)?, s.samples))).collect();
-    let votes = |line: Option<u32>| candidates.iter().filter(|(f, _)| f.line == line).map(|(_, n)| n).sum::<u32>();
-    candidates.iter().map(|(f, _)| *f).rev().max_by_key(|f| votes(f.line))
+    let candidates: Vec<(&Frame, u32)> = stacks
+        .iter()
+        .filter_map(|s| Some((same_depth(s)?, s.samples)))
+        .collect();
+    let votes = |line: Option<u32>| {
+        candidates
+            .iter()
+            .filter(|(f, _)| f.line == line)
+            .map(|(_, n)| n)
+            .sum::<u32>()
+    };
+    candidates
+        .iter()
+        .map(|(f, _)| *f)
+        .rev()
+        .max_by_key(|f| votes(f.line))
 }
 
 /// The same function, or where nobody knows its name (the C library's start of a thread), the same
@@ -100,7 +137,12 @@ fn same_place(a: &Frame, b: &Frame) -> bool {
 }
 
 fn culprit_of(frame: &Frame) -> Culprit {
-    Culprit::new(frame.function.clone().unwrap_or_default(), frame.file.clone(), frame.line, frame.column)
+    Culprit::new(
+        frame.function.clone().unwrap_or_default(),
+        frame.file.clone(),
+        frame.line,
+        frame.column,
+    )
 }
 
 /// Trims every leaf's stack to the futures below the watched one; the first leaf that is not a mere
@@ -109,18 +151,26 @@ fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
     let mut leaves = Vec::new();
     for stack in stacks.iter_mut() {
         let (frames, label) = trim_await(std::mem::take(&mut stack.frames));
-        let what = label.as_deref().and_then(|label| classify_leaf(label, &frames));
+        let what = label
+            .as_deref()
+            .and_then(|label| classify_leaf(label, &frames));
         stack.frames = frames;
         leaves.push((label, what));
     }
     let is_timer = |w: &Option<WaitingFor>| w.as_ref().is_some_and(|w| w.kind == WaitKind::Timer);
-    let best = leaves.iter().position(|(_, what)| !is_timer(what)).unwrap_or(0);
+    let best = leaves
+        .iter()
+        .position(|(_, what)| !is_timer(what))
+        .unwrap_or(0);
     stacks.swap(0, best.min(stacks.len().saturating_sub(1)));
     if let Some((label, what)) = leaves.into_iter().nth(best) {
         named.leaf = label;
         named.waiting_for = what;
     }
-    named.culprit = stacks.first().and_then(|s| s.frames.iter().find(|f| f.user)).map(culprit_of);
+    named.culprit = stacks
+        .first()
+        .and_then(|s| s.frames.iter().find(|f| f.user))
+        .map(culprit_of);
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -145,16 +195,40 @@ mod tests {
     #[test]
     fn the_shared_frame_is_blamed_and_not_the_leaf_that_happens_to_be_on_top() {
         let stacks = [
-            stack(3, &[("regex::step", 9), ("app::matches", 12), ("app::search", 40), ("tokio::poll", 1), ("", 0)]),
-            stack(9, &[("app::helper", 7), ("app::matches", 14), ("app::search", 40), ("tokio::poll", 1), ("", 0)]),
+            stack(
+                3,
+                &[
+                    ("regex::step", 9),
+                    ("app::matches", 12),
+                    ("app::search", 40),
+                    ("tokio::poll", 1),
+                    ("", 0),
+                ],
+            ),
+            stack(
+                9,
+                &[
+                    ("app::helper", 7),
+                    ("app::matches", 14),
+                    ("app::search", 40),
+                    ("tokio::poll", 1),
+                    ("", 0),
+                ],
+            ),
         ];
         let found = shared_user_frame(&stacks).expect("a frame");
-        assert_eq!((found.function.as_deref(), found.line), (Some("app::matches"), Some(14)));
+        assert_eq!(
+            (found.function.as_deref(), found.line),
+            (Some("app::matches"), Some(14))
+        );
     }
 
     #[test]
     fn nobody_is_blamed_where_only_the_runtime_is_shared() {
-        let stacks = [stack(1, &[("app::a", 1), ("tokio::poll", 1)]), stack(1, &[("app::b", 1), ("tokio::poll", 1)])];
+        let stacks = [
+            stack(1, &[("app::a", 1), ("tokio::poll", 1)]),
+            stack(1, &[("app::b", 1), ("tokio::poll", 1)]),
+        ];
         assert!(shared_user_frame(&stacks).is_none());
     }
 }

@@ -6,7 +6,12 @@ use std::collections::HashSet;
 
 /// Completes the verdict of a look whose stacks have names now. `others` are the open cases that
 /// could be the holder. Pure.
-pub(super) fn refine<'a>(verdict: &mut Verdict, named: &Named, samples: u32, others: impl Iterator<Item = &'a Report>) {
+pub(super) fn refine<'a>(
+    verdict: &mut Verdict,
+    named: &Named,
+    samples: u32,
+    others: impl Iterator<Item = &'a Report>,
+) {
     if verdict.waiting_for.is_none() {
         verdict.waiting_for = named.waiting_for.clone();
     }
@@ -15,7 +20,10 @@ pub(super) fn refine<'a>(verdict: &mut Verdict, named: &Named, samples: u32, oth
             (Some(file), Some(line)) => format!("{} ({file}:{line})", culprit.function),
             _ => culprit.function.clone(),
         };
-        let is_await = named.stacks.first().is_some_and(|s| s.kind == StackKind::Await);
+        let is_await = named
+            .stacks
+            .first()
+            .is_some_and(|s| s.kind == StackKind::Await);
         verdict.cause += &match (&named.leaf, is_await) {
             (Some(leaf), true) => format!("; it waits in {leaf}, awaited by {place}"),
             (None, true) => format!("; it waits in {place}"),
@@ -38,14 +46,17 @@ pub(super) fn refine<'a>(verdict: &mut Verdict, named: &Named, samples: u32, oth
 /// A handler that waits for the bytes of its own request is not to blame.
 pub(super) fn waits_for_its_client(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
-    matches!(verdict.class, Class::StuckAwait | Class::ClientStalled) && kind == Some(WaitKind::Client)
+    matches!(verdict.class, Class::StuckAwait | Class::ClientStalled)
+        && kind == Some(WaitKind::Client)
 }
 
 /// A lock or permit has a holder, and the holder is the culprit, not who waits.
 fn waits_for_a_holder(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
     let waits = matches!(verdict.class, Class::StuckAwait | Class::BlockedThread);
-    waits && verdict.victim_of.is_none() && matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
+    waits
+        && verdict.victim_of.is_none()
+        && matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
 }
 
 /// Says who may hold it. Where others hang as well, who waits for a lock is late because of somebody
@@ -53,7 +64,9 @@ fn waits_for_a_holder(verdict: &Verdict) -> bool {
 fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<Item = &'a Report>) {
     let may_hold = |r: &&Report| {
         let found = r.verdict.as_ref();
-        found.is_some_and(|v| v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v))
+        found.is_some_and(|v| {
+            v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v)
+        })
     };
     let suspects: Vec<&Report> = others.filter(may_hold).collect();
     let meeting: Vec<&&Report> = suspects.iter().filter(|r| meets(named, r)).collect();
@@ -69,19 +82,32 @@ fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<I
             verdict.holder = Some(one.id.clone());
             verdict.cause += &format!("; {} hangs in the same code and may hold it", one.id);
         }
-        _ => verdict.cause += &format!("; who holds it was not found, {} other requests hang", suspects.len()),
+        _ => {
+            verdict.cause += &format!(
+                "; who holds it was not found, {} other requests hang",
+                suspects.len()
+            )
+        }
     }
 }
 
 /// Whether some function of the user's own code stands in the stacks of both.
 fn meets(named: &Named, other: &Report) -> bool {
     let mine: HashSet<&str> = user_functions(&named.stacks).collect();
-    let theirs = other.evidence.as_ref().map(|e| e.stacks.as_slice()).unwrap_or_default();
+    let theirs = other
+        .evidence
+        .as_ref()
+        .map(|e| e.stacks.as_slice())
+        .unwrap_or_default();
     user_functions(theirs).any(|f| mine.contains(f))
 }
 
 fn user_functions(stacks: &[Stack]) -> impl Iterator<Item = &str> {
-    stacks.iter().flat_map(|s| &s.frames).filter(|f| f.user).filter_map(|f| f.function.as_deref())
+    stacks
+        .iter()
+        .flat_map(|s| &s.frames)
+        .filter(|f| f.user)
+        .filter_map(|f| f.function.as_deref())
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -90,7 +116,12 @@ mod tests {
     use redhanded_report::{Culprit, Event, Evidence, Frame, WaitingFor};
 
     fn waiter() -> Verdict {
-        let mut verdict = Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "pending");
+        let mut verdict = Verdict::new(
+            Class::StuckAwait,
+            Role::Culprit,
+            Confidence::Likely,
+            "pending",
+        );
         verdict.waiting_for = Some(WaitingFor::new(WaitKind::Lock, "tokio::sync::Mutex::lock"));
         verdict
     }
@@ -110,7 +141,15 @@ mod tests {
     }
 
     fn stuck_holder() -> Report {
-        let mut holder = report("01A", Verdict::new(Class::StuckAwait, Role::Culprit, Confidence::Likely, "socket"));
+        let mut holder = report(
+            "01A",
+            Verdict::new(
+                Class::StuckAwait,
+                Role::Culprit,
+                Confidence::Likely,
+                "socket",
+            ),
+        );
         let mut evidence = Evidence::default();
         evidence.stacks = vec![stack("app::boost")];
         holder.evidence = Some(evidence);
@@ -121,9 +160,15 @@ mod tests {
     fn who_waits_for_a_lock_is_not_the_culprit_when_another_hangs_in_the_same_code() {
         let (holder, fellow) = (stuck_holder(), report("01B", waiter()));
         let mut verdict = waiter();
-        let named = Named { stacks: vec![stack("app::boost")], ..Named::default() };
+        let named = Named {
+            stacks: vec![stack("app::boost")],
+            ..Named::default()
+        };
         refine(&mut verdict, &named, 0, [&holder, &fellow].into_iter());
-        assert_eq!((verdict.role, verdict.confidence), (Role::Victim, Confidence::Suspected));
+        assert_eq!(
+            (verdict.role, verdict.confidence),
+            (Role::Victim, Confidence::Suspected)
+        );
         assert_eq!(verdict.victim_of.as_deref(), Some("01A"));
     }
 
@@ -131,7 +176,10 @@ mod tests {
     fn nobody_is_named_who_hangs_elsewhere() {
         let holder = stuck_holder();
         let mut verdict = waiter();
-        let named = Named { stacks: vec![stack("app::other")], ..Named::default() };
+        let named = Named {
+            stacks: vec![stack("app::other")],
+            ..Named::default()
+        };
         refine(&mut verdict, &named, 0, [&holder].into_iter());
         assert_eq!((verdict.role, verdict.victim_of), (Role::Victim, None));
     }
@@ -141,7 +189,10 @@ mod tests {
         let mut verdict = waiter();
         verdict.waiting_for = Some(WaitingFor::new(WaitKind::Client, "hyper::body::Incoming"));
         refine(&mut verdict, &Named::default(), 0, [].into_iter());
-        assert_eq!((verdict.class, verdict.role), (Class::ClientStalled, Role::Bystander));
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::ClientStalled, Role::Bystander)
+        );
     }
 
     #[test]
@@ -154,8 +205,24 @@ mod tests {
     #[test]
     fn the_line_stands_in_the_sentence() {
         let mut verdict = Verdict::new(Class::CpuLoop, Role::Culprit, Confidence::Proved, "on CPU");
-        let culprit = Some(Culprit::new("app::search::matches", Some("src/search.rs".into()), Some(12), None));
-        refine(&mut verdict, &Named { culprit, ..Named::default() }, 20, [].into_iter());
-        assert_eq!(verdict.cause, "on CPU; all 20 samples are under app::search::matches (src/search.rs:12)");
+        let culprit = Some(Culprit::new(
+            "app::search::matches",
+            Some("src/search.rs".into()),
+            Some(12),
+            None,
+        ));
+        refine(
+            &mut verdict,
+            &Named {
+                culprit,
+                ..Named::default()
+            },
+            20,
+            [].into_iter(),
+        );
+        assert_eq!(
+            verdict.cause,
+            "on CPU; all 20 samples are under app::search::matches (src/search.rs:12)"
+        );
     }
 }

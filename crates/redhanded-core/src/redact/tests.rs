@@ -441,7 +441,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_clean_stays_as_it_is(text in "(token|a|=|:|//|@|\"|'| |%3D|%2F|Bearer|\\(|\\)|,|x|\\\\|&|\n|é){0,12}") {
+    fn what_is_clean_stays_as_it_is(text in "(token|a|=|:|//|@|\"|'| |Bearer|\\(|\\)|,|x|\\\\|&|\n|é){0,12}") {
         let once = redactor().text(&text);
         prop_assert_eq!(redactor().text(&once), once);
     }

@@ -32,28 +32,45 @@ pub(crate) struct Fact {
 
 impl FactsArena {
     pub(crate) fn new() -> Self {
-        Self { used: AtomicU32::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self {
+            used: AtomicU32::new(0),
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 
     /// A writer that begins anew; nothing is to be read before [`Writer::done`].
     #[inline]
     pub(crate) fn rewrite(&self) -> Writer<'_> {
-        Writer { arena: self, used: 0 }
+        Writer {
+            arena: self,
+            used: 0,
+        }
     }
 
     /// Reads all records. Garbage (a reader that came too late) gives fewer or odd records, never a
     /// panic; the caller checks the generation.
     pub(crate) fn read(&self) -> Vec<Fact> {
         let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);
-        let words: Vec<u64> = self.words.iter().take(used).map(|w| w.load(Ordering::Relaxed)).collect();
+        let words: Vec<u64> = self
+            .words
+            .iter()
+            .take(used)
+            .map(|w| w.load(Ordering::Relaxed))
+            .collect();
         let mut facts = Vec::new();
         let mut rest = words.as_slice();
         while let Some((head, body)) = rest.split_first() {
             let kept = (head >> 8 & 0xff_ffff) as usize;
-            let Some((bytes, after)) = body.split_at_checked(kept.div_ceil(8)) else { break };
+            let Some((bytes, after)) = body.split_at_checked(kept.div_ceil(8)) else {
+                break;
+            };
             let mut bytes: Vec<u8> = bytes.iter().flat_map(|w| w.to_le_bytes()).collect();
             bytes.truncate(kept);
-            facts.push(Fact { kind: *head as u8, bytes, total: (head >> 32) as u32 });
+            facts.push(Fact {
+                kind: *head as u8,
+                bytes,
+                total: (head >> 32) as u32,
+            });
             rest = after;
         }
         facts
@@ -72,9 +89,19 @@ impl Writer<'_> {
     /// fit any more is cut, and the reader is told how much there was.
     #[inline]
     pub(crate) fn put(&mut self, kind: Kind, bytes: &[u8], limit: usize) -> usize {
-        let Some((head, body)) = self.arena.words.get(self.used..).and_then(<[_]>::split_first) else { return 0 };
+        let Some((head, body)) = self
+            .arena
+            .words
+            .get(self.used..)
+            .and_then(<[_]>::split_first)
+        else {
+            return 0;
+        };
         let kept = bytes.len().min(limit).min(body.len() * 8);
-        head.store(u64::from(kind) | (kept as u64) << 8 | (bytes.len() as u64) << 32, Ordering::Relaxed);
+        head.store(
+            u64::from(kind) | (kept as u64) << 8 | (bytes.len() as u64) << 32,
+            Ordering::Relaxed,
+        );
         let (eights, rest) = bytes.get(..kept).unwrap_or_default().as_chunks::<8>();
         for (eight, word) in eights.iter().zip(body) {
             word.store(u64::from_le_bytes(*eight), Ordering::Relaxed);
@@ -101,7 +128,8 @@ fn short_word(bytes: &[u8]) -> u64 {
     let n = bytes.len();
     match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         (Some(low), Some(high)) => {
-            u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << (8 * (n - 4))
+            u64::from(u32::from_le_bytes(*low))
+                | u64::from(u32::from_le_bytes(*high)) << (8 * (n - 4))
         }
         _ => {
             let at = |i: usize| bytes.get(i).map_or(0, |b| u64::from(*b) << (8 * i));
@@ -126,7 +154,10 @@ mod tests {
             writer.done();
             let facts = arena.read();
             assert_eq!(facts.len(), 3);
-            assert_eq!((facts[1].kind, &facts[1].bytes, facts[1].total), (2, &bytes, n as u32));
+            assert_eq!(
+                (facts[1].kind, &facts[1].bytes, facts[1].total),
+                (2, &bytes, n as u32)
+            );
             assert_eq!(facts[2].bytes, b"after");
         }
     }
@@ -136,7 +167,10 @@ mod tests {
         let arena = FactsArena::new();
         let mut writer = arena.rewrite();
         assert_eq!(writer.put(1, &[b'a'; 100_000], 512), 512);
-        assert_eq!(writer.put(2, &[b'b'; 100_000], usize::MAX), (WORDS - 1 - 64 - 1) * 8);
+        assert_eq!(
+            writer.put(2, &[b'b'; 100_000], usize::MAX),
+            (WORDS - 1 - 64 - 1) * 8
+        );
         assert_eq!(writer.put(3, b"no room", 32), 0);
         writer.done();
         let facts = arena.read();

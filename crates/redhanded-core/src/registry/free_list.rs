@@ -45,7 +45,10 @@ impl FreeList {
             }
             let next = link(index)?.0.load(Ordering::Relaxed);
             let new = pack(tag.wrapping_add(1), next);
-            match self.0.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
+            match self
+                .0
+                .compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
+            {
                 Ok(_) => return Some(index),
                 Err(now) => head = now,
             }
@@ -60,7 +63,10 @@ impl FreeList {
             let (tag, first) = unpack(head);
             link.0.store(first, Ordering::Relaxed);
             let new = pack(tag.wrapping_add(1), index);
-            match self.0.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }

@@ -43,7 +43,8 @@ impl Handshake {
     #[inline]
     pub(crate) fn open(&self) -> u32 {
         let generation = (self.0.load(Ordering::Relaxed) >> FLAGS) as u32;
-        self.0.swap((u64::from(generation) << FLAGS) | LIVE, Ordering::SeqCst);
+        self.0
+            .swap((u64::from(generation) << FLAGS) | LIVE, Ordering::SeqCst);
         generation
     }
 
@@ -51,7 +52,11 @@ impl Handshake {
     #[inline]
     pub(crate) fn close(&self) -> After {
         let before = self.0.fetch_and(!LIVE, Ordering::AcqRel);
-        if before & (PINNED | KEPT) == 0 { After::Recycle } else { After::Nothing }
+        if before & (PINNED | KEPT) == 0 {
+            After::Recycle
+        } else {
+            After::Nothing
+        }
     }
 
     /// Whether the request was caught; a hint for the closer, which then reads the clock.
@@ -81,7 +86,12 @@ impl Handshake {
             if seen & LIVE == 0 || seen & PINNED != 0 || wanted.is_some_and(|w| w != generation) {
                 return None;
             }
-            match self.0.compare_exchange_weak(seen, seen | PINNED, Ordering::Acquire, Ordering::Acquire) {
+            match self.0.compare_exchange_weak(
+                seen,
+                seen | PINNED,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return Some(generation),
                 Err(now) => seen = now,
             }
@@ -95,7 +105,11 @@ impl Handshake {
             self.0.fetch_or(KEPT, Ordering::AcqRel);
         }
         let before = self.0.fetch_and(!PINNED, Ordering::AcqRel);
-        if before & (LIVE | KEPT) == 0 { After::Recycle } else { After::Nothing }
+        if before & (LIVE | KEPT) == 0 {
+            After::Recycle
+        } else {
+            After::Nothing
+        }
     }
 
     /// Whether a kept slot's request has ended.
@@ -106,13 +120,20 @@ impl Handshake {
     /// The watchdog no longer wants to see the end of a kept slot.
     pub(crate) fn release(&self) -> After {
         let before = self.0.fetch_and(!KEPT, Ordering::AcqRel);
-        if before & (LIVE | PINNED) == 0 { After::Recycle } else { After::Nothing }
+        if before & (LIVE | PINNED) == 0 {
+            After::Recycle
+        } else {
+            After::Nothing
+        }
     }
 
     /// The owner of a slot that is neither live nor pinned nor kept starts its next generation.
     pub(crate) fn recycled(&self) {
         let generation = (self.0.load(Ordering::Relaxed) >> FLAGS) as u32;
-        self.0.store(u64::from(generation.wrapping_add(1)) << FLAGS, Ordering::Release);
+        self.0.store(
+            u64::from(generation.wrapping_add(1)) << FLAGS,
+            Ordering::Release,
+        );
     }
 }
 
@@ -130,7 +151,11 @@ mod model {
 
     impl Slot {
         fn new() -> Arc<Self> {
-            Arc::new(Self { hand: Handshake::new(), fact: AtomicU64::new(0), recycled: AtomicU64::new(0) })
+            Arc::new(Self {
+                hand: Handshake::new(),
+                fact: AtomicU64::new(0),
+                recycled: AtomicU64::new(0),
+            })
         }
         fn recycle(&self) {
             // wiped first: who still read now would read the wrong thing and the model would see it
@@ -155,7 +180,11 @@ mod model {
                 })
             };
             if slot.hand.pin(None).is_some() {
-                assert_eq!(slot.fact.load(Ordering::Relaxed), 7, "recycled under the reader");
+                assert_eq!(
+                    slot.fact.load(Ordering::Relaxed),
+                    7,
+                    "recycled under the reader"
+                );
                 if slot.hand.unpin(false) == After::Recycle {
                     slot.recycle();
                 }

@@ -59,7 +59,11 @@ fn place(index: u32) -> (usize, usize, usize) {
 
 impl Shard {
     fn new() -> Self {
-        Self { free: FreeList::new(), segments: [const { OnceLock::new() }; SEGMENTS], grown: Mutex::new(0) }
+        Self {
+            free: FreeList::new(),
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            grown: Mutex::new(0),
+        }
     }
 
     #[inline]
@@ -75,7 +79,9 @@ impl Shard {
 
     #[inline]
     fn pop(&'static self) -> Option<&'static Slot> {
-        self.free.pop(|i| self.slot(i).map(|s| &s.link)).and_then(|i| self.slot(i))
+        self.free
+            .pop(|i| self.slot(i).map(|s| &s.link))
+            .and_then(|i| self.slot(i))
     }
 
     /// Adds the next segment and returns one of its slots; `None` when the shard is full.
@@ -89,7 +95,12 @@ impl Shard {
         let first = ((1usize << *grown) - 1) * CHUNK;
         let chunk = |c: usize| Chunk {
             due_ns: AtomicU64::new(u64::MAX),
-            slots: std::array::from_fn(|s| Slot::new(Key::new(engine, shard, (first + c * CHUNK + s) as u32), &self.free)),
+            slots: std::array::from_fn(|s| {
+                Slot::new(
+                    Key::new(engine, shard, (first + c * CHUNK + s) as u32),
+                    &self.free,
+                )
+            }),
         };
         let chunks: &'static [Chunk] = Box::leak((0..1 << *grown).map(chunk).collect());
         cell.set(chunks).ok()?;
@@ -103,7 +114,10 @@ impl Shard {
     }
 
     fn chunks(&self) -> impl Iterator<Item = &'static Chunk> + '_ {
-        self.segments.iter().filter_map(OnceLock::get).flat_map(|s| s.iter())
+        self.segments
+            .iter()
+            .filter_map(OnceLock::get)
+            .flat_map(|s| s.iter())
     }
 }
 
@@ -111,15 +125,25 @@ impl Registry {
     /// A registry whose keys carry `engine`, with `shards` (rounded up to a power of two) free lists.
     pub(crate) fn new(engine: u16, shards: usize) -> Self {
         let shards = shards.clamp(1, 64).next_power_of_two();
-        Self { engine, shards: Box::leak((0..shards).map(|_| Shard::new()).collect()) }
+        Self {
+            engine,
+            shards: Box::leak((0..shards).map(|_| Shard::new()).collect()),
+        }
     }
 
     /// A free slot, reset and not yet visible; `None` when four million are in flight from here.
     #[inline]
-    pub(crate) fn take(&self, worker: u16, started_ns: u64, slow_after_ns: u64) -> Option<&'static Slot> {
+    pub(crate) fn take(
+        &self,
+        worker: u16,
+        started_ns: u64,
+        slow_after_ns: u64,
+    ) -> Option<&'static Slot> {
         let number = worker as usize & (self.shards.len() - 1);
         let shard = self.shards.get(number)?;
-        let slot = shard.pop().or_else(|| shard.grow(self.engine, number as u8))?;
+        let slot = shard
+            .pop()
+            .or_else(|| shard.grow(self.engine, number as u8))?;
         slot.prepare(started_ns, slow_after_ns);
         Some(slot)
     }
@@ -140,7 +164,10 @@ impl Registry {
 
     #[inline]
     fn due_at(&self, key: Key, due_ns: u64) {
-        let chunk = self.shards.get(key.shard() as usize).and_then(|s| s.chunk(key.index()));
+        let chunk = self
+            .shards
+            .get(key.shard() as usize)
+            .and_then(|s| s.chunk(key.index()));
         if let Some(chunk) = chunk
             && due_ns < chunk.due_ns.load(Ordering::SeqCst)
         {
@@ -183,7 +210,11 @@ impl Registry {
 
     /// Number of requests in flight, by looking at every slot.
     pub(crate) fn in_flight(&self) -> usize {
-        let slots = self.shards.iter().flat_map(Shard::chunks).flat_map(|c| &c.slots);
+        let slots = self
+            .shards
+            .iter()
+            .flat_map(Shard::chunks)
+            .flat_map(|c| &c.slots);
         slots.filter(|s| s.hand.looks_live()).count()
     }
 }
@@ -207,7 +238,9 @@ mod tests {
         let registry = Registry::new(0, 1);
         let mut keys = std::collections::HashSet::new();
         for round in 0..1000u64 {
-            let taken: Vec<_> = (0..100).map(|_| registry.take(0, round, 5).unwrap()).collect();
+            let taken: Vec<_> = (0..100)
+                .map(|_| registry.take(0, round, 5).unwrap())
+                .collect();
             taken.iter().for_each(|s| {
                 registry.open(s);
                 keys.insert(s.key);
@@ -218,14 +251,20 @@ mod tests {
                 slot.recycle();
             }
         }
-        assert!(keys.len() <= 64 + 128, "{} slots for 100 in flight", keys.len());
+        assert!(
+            keys.len() <= 64 + 128,
+            "{} slots for 100 in flight",
+            keys.len()
+        );
         assert_eq!(registry.in_flight(), 0);
     }
 
     #[test]
     fn only_what_is_due_is_shown() {
         let registry = Registry::new(0, 1);
-        let slots: Vec<_> = (0..200u64).map(|i| registry.take(0, i, 1000).unwrap()).collect();
+        let slots: Vec<_> = (0..200u64)
+            .map(|i| registry.take(0, i, 1000).unwrap())
+            .collect();
         assert_eq!(registry.due(u64::MAX - 1, |_| panic!("not open yet")), None);
         slots.iter().for_each(|s| {
             registry.open(s);

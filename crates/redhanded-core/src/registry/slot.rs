@@ -17,7 +17,12 @@ impl Key {
     const MARK: u64 = 1 << 63;
 
     pub(crate) fn new(engine: u16, shard: u8, index: u32) -> Self {
-        Self(Self::MARK | u64::from(engine & 0x7fff) << 48 | u64::from(shard) << 32 | u64::from(index))
+        Self(
+            Self::MARK
+                | u64::from(engine & 0x7fff) << 48
+                | u64::from(shard) << 32
+                | u64::from(index),
+        )
     }
     pub(crate) fn from_word(word: u64) -> Option<Self> {
         (word & Self::MARK != 0).then_some(Self(word))
@@ -54,10 +59,20 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [Self::Handler, Self::Body, Self::BodyOut, Self::Stream, Self::StreamOut, Self::LongLived];
+    const ALL: [Self; 6] = [
+        Self::Handler,
+        Self::Body,
+        Self::BodyOut,
+        Self::Stream,
+        Self::StreamOut,
+        Self::LongLived,
+    ];
 
     fn from_word(word: u32) -> Self {
-        Self::ALL.get(word as usize).copied().unwrap_or(Self::Handler)
+        Self::ALL
+            .get(word as usize)
+            .copied()
+            .unwrap_or(Self::Handler)
     }
     pub(crate) fn awaits_client(self) -> bool {
         matches!(self, Self::BodyOut | Self::StreamOut)
@@ -102,7 +117,13 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
-const HOWS: [How; 5] = [How::Dropped, How::Completed, How::ClientGone, How::Cancelled, How::Panicked];
+const HOWS: [How; 5] = [
+    How::Dropped,
+    How::Completed,
+    How::ClientGone,
+    How::Cancelled,
+    How::Panicked,
+];
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -161,7 +182,8 @@ impl Slot {
         self.poll.store(0, Ordering::Relaxed);
         self.started_ns.store(started_ns, Ordering::Relaxed);
         self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
-        self.due_ns.store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
+        self.due_ns
+            .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
         self.ended_ns.store(0, Ordering::Relaxed);
         self.stage.store(0, Ordering::Relaxed);
         self.status.store(0, Ordering::Relaxed);
@@ -175,7 +197,8 @@ impl Slot {
     #[inline]
     pub(crate) fn enter(&self, worker: u16) {
         let sequence = (self.poll.load(Ordering::Relaxed) >> 16) + 1;
-        self.poll.store(sequence << 16 | u64::from(worker), Ordering::Release);
+        self.poll
+            .store(sequence << 16 | u64::from(worker), Ordering::Release);
     }
 
     /// Marks the end of a poll.
@@ -187,7 +210,10 @@ impl Slot {
 
     pub(crate) fn poll_mark(&self) -> PollMark {
         let word = self.poll.load(Ordering::Acquire);
-        PollMark { sequence: word >> 16, worker: word as u16 }
+        PollMark {
+            sequence: word >> 16,
+            worker: word as u16,
+        }
     }
 
     pub(crate) fn started_ns(&self) -> u64 {
@@ -222,7 +248,9 @@ impl Slot {
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
-        u16::try_from(self.status.load(Ordering::Relaxed)).ok().filter(|s| *s != 0)
+        u16::try_from(self.status.load(Ordering::Relaxed))
+            .ok()
+            .filter(|s| *s != 0)
     }
 
     /// `bytes` of the body went out; says how many are left, if anybody knows.
@@ -245,29 +273,44 @@ impl Slot {
     }
     #[inline]
     pub(crate) fn kept_waker(&self) -> [u64; 2] {
-        [self.kept_waker[0].load(Ordering::Relaxed), self.kept_waker[1].load(Ordering::Relaxed)]
+        [
+            self.kept_waker[0].load(Ordering::Relaxed),
+            self.kept_waker[1].load(Ordering::Relaxed),
+        ]
     }
 
     /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the
     /// slot is no longer ours: a waker's drop may run anybody's code.
     #[inline]
     pub(crate) fn recycle(&self) {
-        let left = if self.kept_waker() == [0, 0] { None } else { self.take_left() };
-        self.hand.recycled();
-        self.home.push(self.key.index(), &self.link);
-        drop(left);
+        if self.kept_waker() == [0, 0] {
+            self.go_home();
+        } else {
+            self.recycle_with_waker();
+        }
     }
 
     #[cold]
-    fn take_left(&self) -> Option<(Option<Waker>, Option<Box<Mail>>)> {
+    fn recycle_with_waker(&self) {
         self.set_kept_waker([0, 0]);
-        Some((self.waker.lock().take(), self.mailbox.lock().take()))
+        let left = (self.waker.lock().take(), self.mailbox.lock().take());
+        self.go_home();
+        drop(left);
+    }
+
+    #[inline]
+    fn go_home(&self) {
+        self.hand.recycled();
+        self.home.push(self.key.index(), &self.link);
     }
 
     /// A frame of the body went out.
     #[inline]
     pub(crate) fn progressed(&self) {
-        self.progress.store(self.progress.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.progress.store(
+            self.progress.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
     }
     pub(crate) fn progress(&self) -> u32 {
         self.progress.load(Ordering::Relaxed)
@@ -299,9 +342,22 @@ impl Slot {
     }
     pub(crate) fn ending(&self) -> Ending {
         Ending {
-            how: HOWS.get(self.how.load(Ordering::Relaxed) as usize).copied().unwrap_or_default(),
+            how: HOWS
+                .get(self.how.load(Ordering::Relaxed) as usize)
+                .copied()
+                .unwrap_or_default(),
             status: self.status(),
             at_ns: Some(self.ended_ns.load(Ordering::Relaxed)).filter(|ns| *ns != 0),
         }
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_in_flight_takes_less_than_a_kilobyte_and_a_half() {
+        assert!(size_of::<Slot>() <= 1536, "{} bytes", size_of::<Slot>());
     }
 }

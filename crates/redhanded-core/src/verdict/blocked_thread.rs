@@ -16,7 +16,11 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         (false, _) => Confidence::Suspected,
     };
     let call = poll.syscall.as_deref().unwrap_or("the kernel");
-    let on_what = poll.waiting_for.as_ref().map(|w| format!(" ({})", w.what)).unwrap_or_default();
+    let on_what = poll
+        .waiting_for
+        .as_ref()
+        .map(|w| format!(" ({})", w.what))
+        .unwrap_or_default();
     let ran = match poll.timeslices {
         Some(0) => "it never ran meanwhile".to_owned(),
         Some(n) => format!("it ran {n} times meanwhile"),

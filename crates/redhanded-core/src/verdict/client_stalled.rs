@@ -11,7 +11,15 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         "the response is ready and the client has not taken it; the request is {} old",
         spoken(observed.elapsed_ms)
     );
-    let mut verdict = Verdict::new(Class::ClientStalled, Role::Bystander, Confidence::Likely, cause);
-    verdict.waiting_for = Some(WaitingFor::new(WaitKind::Client, "the client to read the response"));
+    let mut verdict = Verdict::new(
+        Class::ClientStalled,
+        Role::Bystander,
+        Confidence::Likely,
+        cause,
+    );
+    verdict.waiting_for = Some(WaitingFor::new(
+        WaitKind::Client,
+        "the client to read the response",
+    ));
     Some(verdict)
 }

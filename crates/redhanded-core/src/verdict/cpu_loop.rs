@@ -13,8 +13,15 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let confidence = match poll.busy_share() {
         // Asleep in a few samples is fine: a loop of failing reads enters the kernel all the time.
         Some(share) if share >= BUSY => {
-            let proved = share >= BUSY_PROVED && poll.samples >= 5 && poll.shared_frames > 0 && mostly_on_cpu;
-            if proved && poll.cpu_ms > Some(0.0) { Confidence::Proved } else { Confidence::Likely }
+            let proved = share >= BUSY_PROVED
+                && poll.samples >= 5
+                && poll.shared_frames > 0
+                && mostly_on_cpu;
+            if proved && poll.cpu_ms > Some(0.0) {
+                Confidence::Proved
+            } else {
+                Confidence::Likely
+            }
         }
         Some(_) => return None,
         // No counters, or a window in which they may have stood still: the samples alone.
@@ -22,7 +29,10 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         None if mostly_on_cpu => Confidence::Suspected,
         None => return None,
     };
-    let cpu = poll.cpu_ms.map(|ms| format!(", {} of it as CPU time", spoken(ms))).unwrap_or_default();
+    let cpu = poll
+        .cpu_ms
+        .map(|ms| format!(", {} of it as CPU time", spoken(ms)))
+        .unwrap_or_default();
     let cause = format!(
         "thread {} has been on the CPU for {} in one poll{cpu}; {} of {} samples were on the CPU",
         poll.thread,
@@ -30,5 +40,10 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         poll.on_cpu,
         poll.samples
     );
-    Some(Verdict::new(Class::CpuLoop, Role::Culprit, confidence, cause))
+    Some(Verdict::new(
+        Class::CpuLoop,
+        Role::Culprit,
+        confidence,
+        cause,
+    ))
 }

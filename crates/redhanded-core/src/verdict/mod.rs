@@ -17,8 +17,13 @@ use redhanded_report::{Confidence, Verdict};
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 5] =
-    [starved::rule, cpu_loop::rule, blocked_thread::rule, client_stalled::rule, stuck_await::rule];
+const RULES: [Rule; 5] = [
+    starved::rule,
+    cpu_loop::rule,
+    blocked_thread::rule,
+    client_stalled::rule,
+    stuck_await::rule,
+];
 
 /// The verdict on what was observed; never panics, never claims more than the evidence carries.
 pub fn judge(observed: &Observed) -> Verdict {
@@ -27,7 +32,10 @@ pub fn judge(observed: &Observed) -> Verdict {
         if verdict.confidence == Confidence::Proved {
             return verdict;
         }
-        if best.as_ref().is_none_or(|b| verdict.confidence > b.confidence) {
+        if best
+            .as_ref()
+            .is_none_or(|b| verdict.confidence > b.confidence)
+        {
             best = Some(verdict);
         }
     }
@@ -36,7 +44,11 @@ pub fn judge(observed: &Observed) -> Verdict {
 
 /// Milliseconds as people say them: `2.01 s`, `350 ms`.
 pub(crate) fn spoken(ms: f64) -> String {
-    if ms >= 1000.0 { format!("{:.2} s", ms / 1000.0) } else { format!("{ms:.0} ms") }
+    if ms >= 1000.0 {
+        format!("{:.2} s", ms / 1000.0)
+    } else {
+        format!("{ms:.0} ms")
+    }
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -58,7 +70,13 @@ mod tests {
             shared_frames: 30,
             ..StandingPoll::default()
         };
-        Observed { elapsed_ms: 2001.0, slow_after_ms: 2000.0, polls: 1, poll: Some(poll), ..Observed::default() }
+        Observed {
+            elapsed_ms: 2001.0,
+            slow_after_ms: 2000.0,
+            polls: 1,
+            poll: Some(poll),
+            ..Observed::default()
+        }
     }
 
     fn sleeping() -> Observed {
@@ -72,18 +90,36 @@ mod tests {
     }
 
     fn pending(look: Look) -> Observed {
-        Observed { elapsed_ms: 2001.0, slow_after_ms: 2000.0, polls: 3, look: Some(look), ..Observed::default() }
+        Observed {
+            elapsed_ms: 2001.0,
+            slow_after_ms: 2000.0,
+            polls: 3,
+            look: Some(look),
+            ..Observed::default()
+        }
     }
 
     fn polled(leaves: u32) -> Look {
-        Look::Polled { pending: true, leaves, woke_itself: false, budget_exhausted: false }
+        Look::Polled {
+            pending: true,
+            leaves,
+            woke_itself: false,
+            budget_exhausted: false,
+        }
     }
 
     #[test]
     fn a_thread_that_burns_cpu_in_one_poll_is_a_loop() {
         let verdict = judge(&spinning());
-        assert_eq!((verdict.class, verdict.role, verdict.confidence), (Class::CpuLoop, Role::Culprit, Confidence::Proved));
-        assert!(verdict.cause.contains("2.00 s") && verdict.cause.contains("20 samples"), "{}", verdict.cause);
+        assert_eq!(
+            (verdict.class, verdict.role, verdict.confidence),
+            (Class::CpuLoop, Role::Culprit, Confidence::Proved)
+        );
+        assert!(
+            verdict.cause.contains("2.00 s") && verdict.cause.contains("20 samples"),
+            "{}",
+            verdict.cause
+        );
     }
 
     #[test]
@@ -112,25 +148,53 @@ mod tests {
     #[test]
     fn a_thread_that_never_ran_is_blocked() {
         let verdict = judge(&sleeping());
-        assert_eq!((verdict.class, verdict.confidence), (Class::BlockedThread, Confidence::Proved));
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::BlockedThread, Confidence::Proved)
+        );
         assert!(verdict.cause.contains("recvfrom"), "{}", verdict.cause);
-        assert_eq!(verdict.waiting_for.expect("a socket").kind, WaitKind::Socket);
+        assert_eq!(
+            verdict.waiting_for.expect("a socket").kind,
+            WaitKind::Socket
+        );
     }
 
     #[test]
     fn a_late_request_behind_hogs_is_their_victim() {
-        let mut observed = pending(Look::Unanswered { for_ms: 60.0, no_waker: false });
-        let hog = Hog { id: "01HOG".into(), thread: "w0".into(), stood_ms: 5000.0, same_worker: true };
-        observed.crowd = Crowd { workers: 2, standing: 2, hog: Some(hog) };
+        let mut observed = pending(Look::Unanswered {
+            for_ms: 60.0,
+            no_waker: false,
+        });
+        let hog = Hog {
+            id: "01HOG".into(),
+            thread: "w0".into(),
+            stood_ms: 5000.0,
+            same_worker: true,
+        };
+        observed.crowd = Crowd {
+            workers: 2,
+            standing: 2,
+            hog: Some(hog),
+        };
         let verdict = judge(&observed);
-        assert_eq!((verdict.class, verdict.role, verdict.confidence), (Class::Starved, Role::Victim, Confidence::Proved));
+        assert_eq!(
+            (verdict.class, verdict.role, verdict.confidence),
+            (Class::Starved, Role::Victim, Confidence::Proved)
+        );
         assert_eq!(verdict.victim_of.as_deref(), Some("01HOG"));
     }
 
     #[test]
     fn an_unanswered_wake_with_free_workers_accuses_nobody() {
-        let mut observed = pending(Look::Unanswered { for_ms: 60.0, no_waker: false });
-        observed.crowd = Crowd { workers: 2, standing: 0, hog: None };
+        let mut observed = pending(Look::Unanswered {
+            for_ms: 60.0,
+            no_waker: false,
+        });
+        observed.crowd = Crowd {
+            workers: 2,
+            standing: 0,
+            hog: None,
+        };
         let verdict = judge(&observed);
         assert_eq!(verdict.class, Class::Unknown);
         assert_ne!(verdict.confidence, Confidence::Proved);
@@ -148,24 +212,64 @@ mod tests {
         observed.look = None;
         observed.at = At::AwaitsClient;
         let verdict = judge(&observed);
-        assert_eq!((verdict.class, verdict.role), (Class::ClientStalled, Role::Bystander));
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::ClientStalled, Role::Bystander)
+        );
     }
 
     fn any_poll() -> impl Strategy<Value = StandingPoll> {
-        let times = (any::<f64>(), any::<f64>(), any::<Option<f64>>(), any::<Option<f64>>(), any::<Option<u64>>());
-        let counts = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>(), any::<Option<String>>());
-        (times, counts).prop_map(|((stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices), (samples, on_cpu, asleep, shared_frames, syscall))| {
-            StandingPoll { stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices, samples, on_cpu, asleep, shared_frames, syscall, ..StandingPoll::default() }
-        })
+        let times = (
+            any::<f64>(),
+            any::<f64>(),
+            any::<Option<f64>>(),
+            any::<Option<f64>>(),
+            any::<Option<u64>>(),
+        );
+        let counts = (
+            any::<u32>(),
+            any::<u32>(),
+            any::<u32>(),
+            any::<u32>(),
+            any::<Option<String>>(),
+        );
+        (times, counts).prop_map(
+            |(
+                (stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices),
+                (samples, on_cpu, asleep, shared_frames, syscall),
+            )| {
+                StandingPoll {
+                    stood_ms,
+                    window_ms,
+                    cpu_ms,
+                    run_queue_wait_ms,
+                    timeslices,
+                    samples,
+                    on_cpu,
+                    asleep,
+                    shared_frames,
+                    syscall,
+                    ..StandingPoll::default()
+                }
+            },
+        )
     }
 
     fn any_look() -> impl Strategy<Value = Look> {
         prop_oneof![
             Just(Look::Forbidden),
-            (any::<f64>(), any::<bool>()).prop_map(|(for_ms, no_waker)| Look::Unanswered { for_ms, no_waker }),
-            (any::<bool>(), any::<u32>(), any::<bool>(), any::<bool>()).prop_map(|(pending, leaves, woke_itself, budget_exhausted)| {
-                Look::Polled { pending, leaves, woke_itself, budget_exhausted }
-            }),
+            (any::<f64>(), any::<bool>())
+                .prop_map(|(for_ms, no_waker)| Look::Unanswered { for_ms, no_waker }),
+            (any::<bool>(), any::<u32>(), any::<bool>(), any::<bool>()).prop_map(
+                |(pending, leaves, woke_itself, budget_exhausted)| {
+                    Look::Polled {
+                        pending,
+                        leaves,
+                        woke_itself,
+                        budget_exhausted,
+                    }
+                }
+            ),
         ]
     }
 

@@ -4,7 +4,9 @@ use super::{Look, Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
-    let Some(Look::Unanswered { for_ms, .. }) = observed.look else { return None };
+    let Some(Look::Unanswered { for_ms, .. }) = observed.look else {
+        return None;
+    };
     let crowd = &observed.crowd;
     let hog = crowd.hog.as_ref()?;
     let all_stand = crowd.workers > 0 && crowd.standing >= crowd.workers;

@@ -4,7 +4,12 @@ use super::{At, Look, Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn verdict(observed: &Observed) -> Verdict {
-    let mut verdict = Verdict::new(Class::Unknown, Role::Culprit, Confidence::Suspected, cause(observed));
+    let mut verdict = Verdict::new(
+        Class::Unknown,
+        Role::Culprit,
+        Confidence::Suspected,
+        cause(observed),
+    );
     if observed.at == At::Ended {
         verdict.role = Role::Bystander;
     }
@@ -17,8 +22,16 @@ fn cause(observed: &Observed) -> String {
         return format!("ended at {age}, before it could be looked at");
     }
     if let Some(poll) = &observed.poll {
-        let why = if poll.samples == 0 { "no sample of its stack could be taken" } else { "the samples agree on no cause" };
-        return format!("thread {} has been in one poll for {}; {why}", poll.thread, spoken(poll.stood_ms));
+        let why = if poll.samples == 0 {
+            "no sample of its stack could be taken"
+        } else {
+            "the samples agree on no cause"
+        };
+        return format!(
+            "thread {} has been in one poll for {}; {why}",
+            poll.thread,
+            spoken(poll.stood_ms)
+        );
     }
     match &observed.look {
         Some(Look::Unanswered { no_waker: true, .. }) => {
@@ -27,14 +40,25 @@ fn cause(observed: &Observed) -> String {
         Some(Look::Unanswered { for_ms, .. }) => format!(
             "{age} old; woken {} ago and not polled since, though {} of {} workers are free: its owner may not drive it",
             spoken(*for_ms),
-            observed.crowd.workers.saturating_sub(observed.crowd.standing),
+            observed
+                .crowd
+                .workers
+                .saturating_sub(observed.crowd.standing),
             observed.crowd.workers
         ),
         Some(Look::Polled { pending: false, .. }) => {
-            format!("{age} old; one more poll was enough to go on: a wake-up was missed, and our look made up for it")
+            format!(
+                "{age} old; one more poll was enough to go on: a wake-up was missed, and our look made up for it"
+            )
         }
-        Some(Look::Polled { woke_itself: true, .. }) => format!("{age} old; it wakes itself in every poll"),
-        Some(Look::Polled { .. }) => format!("{age} old and pending; no leaf asked for a waker in its last poll"),
-        Some(Look::Forbidden) | None => format!("{age} old and pending; it was not asked where it waits"),
+        Some(Look::Polled {
+            woke_itself: true, ..
+        }) => format!("{age} old; it wakes itself in every poll"),
+        Some(Look::Polled { .. }) => {
+            format!("{age} old and pending; no leaf asked for a waker in its last poll")
+        }
+        Some(Look::Forbidden) | None => {
+            format!("{age} old and pending; it was not asked where it waits")
+        }
     }
 }

@@ -9,13 +9,13 @@ mod standing;
 mod storm;
 
 use crate::case::{Case, Ended, Message};
-use redhanded_capture::monotonic_ns as now_ns;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use open_case::OpenCase;
 use pauses::Pauses;
 use redhanded_capture::Sampler;
+use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_report::Event;
 use standing::{Pace, StandingPolls};
 use std::collections::HashMap;
@@ -29,6 +29,8 @@ use storm::Storm;
 const LOOKING_NS: u64 = 1_000_000;
 /// Without a request in flight it keeps on for so long before it parks.
 const LINGER_NS: u64 = 1_000_000_000;
+/// Caught requests that are followed until they end; beyond that they are only counted.
+const OPEN_CASES: usize = 1000;
 /// How many victims a culprit names.
 const NAMED_VICTIMS: usize = 10;
 
@@ -90,9 +92,16 @@ pub(crate) fn new_id() -> String {
 }
 
 impl Watchdog {
-    pub(crate) fn new(engine: &'static Engine, sampler: Sampler, clerk: SyncSender<Message>) -> Self {
+    pub(crate) fn new(
+        engine: &'static Engine,
+        sampler: Sampler,
+        clerk: SyncSender<Message>,
+    ) -> Self {
         let routes = engine.config.routes.iter().map(|(_, after)| nanos(*after));
-        let shortest_ns = routes.chain([engine.slow_after_ns]).min().unwrap_or(engine.slow_after_ns);
+        let shortest_ns = routes
+            .chain([engine.slow_after_ns])
+            .min()
+            .unwrap_or(engine.slow_after_ns);
         Self {
             engine,
             clerk,
@@ -170,7 +179,9 @@ impl Watchdog {
 
     /// A slot whose time has come: catches its request, unless time or a stream's frames excuse it.
     fn overdue(&mut self, slot: &'static Slot, now_ns: u64) {
-        let Some(generation) = slot.hand.pin(None) else { return };
+        let Some(generation) = slot.hand.pin(None) else {
+            return;
+        };
         let registry = &self.engine.registry;
         let keep = match self.excused_until(slot, generation, now_ns) {
             Some(due_ns) => {
@@ -211,14 +222,18 @@ impl Watchdog {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
-        if !self.storm.may_look(route, now_ns) {
+        if !self.storm.may_look(route, now_ns) || self.open.len() >= OPEN_CASES {
             self.engine.counts.repeat();
             return false;
         }
-        let known = self.standing.get_mut(slot.key).filter(|s| s.generation == generation);
+        let known = self
+            .standing
+            .get_mut(slot.key)
+            .filter(|s| s.generation == generation);
         let id = known.and_then(|s| s.id.clone()).unwrap_or_else(new_id);
         self.ids.insert((slot.key, generation), id.clone());
-        self.open.push(OpenCase::new(slot, id, copied, route, now_ns));
+        self.open
+            .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
     }
 
@@ -226,7 +241,8 @@ impl Watchdog {
         let any = self.standing.sample(&mut self.sampler, self.pace, now_ns);
         if any && !self.prepared {
             let stack = self.standing.any_stack();
-            self.prepared = stack.is_some_and(|stack| self.clerk.try_send(Message::Prepare(stack)).is_ok());
+            self.prepared =
+                stack.is_some_and(|stack| self.clerk.try_send(Message::Prepare(stack)).is_ok());
         }
     }
 
@@ -264,7 +280,9 @@ impl Watchdog {
             }
         }
         case.fingerprint = open.fingerprint.unwrap_or(case.fingerprint);
-        case.occurrences = case.occurrences.max(self.storm.occurrences(case.fingerprint));
+        case.occurrences = case
+            .occurrences
+            .max(self.storm.occurrences(case.fingerprint));
         open.filed |= self.send(Message::Case(Box::new(case)));
     }
 
@@ -289,7 +307,12 @@ impl Watchdog {
         let total_ns = self.pauses.charged(slot.started_ns(), at_ns);
         if case.filed {
             let id = case.id.clone();
-            self.send(Message::Ended(Box::new(Ended { id, ending, at: SystemTime::now(), total_ns })));
+            self.send(Message::Ended(Box::new(Ended {
+                id,
+                ending,
+                at: SystemTime::now(),
+                total_ns,
+            })));
         }
         self.ids.remove(&(slot.key, slot.hand.generation()));
         self.victims.remove(&case.id);
@@ -317,9 +340,15 @@ impl Watchdog {
         let idle = earliest_ns.is_none() && self.open.is_empty() && self.standing.is_empty();
         if !idle {
             self.idle_since_ns = None;
-            return Next::At((now_ns + self.round_ns).min(earliest_ns.unwrap_or(u64::MAX).max(now_ns + LOOKING_NS)));
+            return Next::At(
+                (now_ns + self.round_ns)
+                    .min(earliest_ns.unwrap_or(u64::MAX).max(now_ns + LOOKING_NS)),
+            );
         }
+        // Nobody is in flight: what is remembered of requests is of no use to anybody.
         self.progress.clear();
+        self.ids.clear();
+        self.victims.clear();
         let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
         if now_ns.saturating_sub(since_ns) >= LINGER_NS {
             self.idle_since_ns = None;

@@ -1,7 +1,7 @@
 //! A request that became overdue, from the first look until its end.
 
-use super::standing::{Pace, ms, shared_from_root};
 use super::Parts;
+use super::standing::{Pace, ms, shared_from_root};
 use crate::case::{Case, Sampled};
 use crate::copied::TraceIds;
 use crate::engine::Engine;
@@ -48,12 +48,6 @@ pub(super) struct Gathering {
     wakes: u32,
 }
 
-/// What a look is worth so far.
-enum Progress {
-    Wait,
-    Done(Found),
-}
-
 /// What a look found.
 struct Found {
     observed: Observed,
@@ -62,16 +56,40 @@ struct Found {
 }
 
 impl OpenCase {
-    pub(super) fn new(slot: &'static Slot, id: String, copied: Vec<Fact>, route: u64, now_ns: u64) -> Self {
+    pub(super) fn new(
+        slot: &'static Slot,
+        id: String,
+        copied: Vec<Fact>,
+        route: u64,
+        now_ns: u64,
+    ) -> Self {
         let trace = TraceIds::of(&copied);
-        let gathering = Some(Gathering { since_ns: now_ns, ..Gathering::default() });
-        Self { slot, id, route, fingerprint: None, filed: false, dismissed: false, looks: 0, next_look_ns: u64::MAX, gathering, copied, trace }
+        let gathering = Some(Gathering {
+            since_ns: now_ns,
+            ..Gathering::default()
+        });
+        Self {
+            slot,
+            id,
+            route,
+            fingerprint: None,
+            filed: false,
+            dismissed: false,
+            looks: 0,
+            next_look_ns: u64::MAX,
+            gathering,
+            copied,
+            trace,
+        }
     }
 
     /// Begins another look when its time has come.
     pub(super) fn look_again(&mut self, now_ns: u64) {
         if self.gathering.is_none() && now_ns >= self.next_look_ns {
-            self.gathering = Some(Gathering { since_ns: now_ns, ..Gathering::default() });
+            self.gathering = Some(Gathering {
+                since_ns: now_ns,
+                ..Gathering::default()
+            });
         }
     }
 
@@ -79,62 +97,94 @@ impl OpenCase {
     pub(super) fn advance(&mut self, parts: &mut Parts<'_>, now_ns: u64) -> Option<Case> {
         let mut gathering = self.gathering.take()?;
         match self.gather(&mut gathering, parts, now_ns) {
-            Progress::Wait => {
+            None => {
                 self.gathering = Some(gathering);
                 None
             }
-            Progress::Done(found) => {
+            Some(found) => {
                 self.slot.want_capture(false);
                 Some(self.close_look(found, parts, now_ns))
             }
         }
     }
 
-    fn gather(&self, gathering: &mut Gathering, parts: &mut Parts<'_>, now_ns: u64) -> Progress {
+    fn gather(
+        &self,
+        gathering: &mut Gathering,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Option<Found> {
         if self.slot.hand.has_ended() {
-            return Progress::Done(self.pending(None, At::Ended, parts, now_ns));
+            return Some(self.pending(None, At::Ended, parts, now_ns));
         }
         let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
         if self.slot.poll_mark().inside() {
             return self.gather_inside(parts, now_ns, out_of_patience);
         }
         match self.slot.stage() {
-            stage if stage.awaits_client() => Progress::Done(self.pending(None, At::AwaitsClient, parts, now_ns)),
+            stage if stage.awaits_client() => {
+                Some(self.pending(None, At::AwaitsClient, parts, now_ns))
+            }
             _ => self.gather_pending(gathering, parts, now_ns, out_of_patience),
         }
     }
 
     /// Inside a poll: samples, most of which were taken before the request was overdue.
-    fn gather_inside(&self, parts: &mut Parts<'_>, now_ns: u64, out_of_patience: bool) -> Progress {
-        let Some(worker) = Worker::at(self.slot.poll_mark().worker) else { return Progress::Wait };
+    fn gather_inside(
+        &self,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+        out_of_patience: bool,
+    ) -> Option<Found> {
+        let worker = Worker::at(self.slot.poll_mark().worker)?;
         parts.standing.watch(self.slot, worker, now_ns);
-        let Some(standing) = parts.standing.get_mut(self.slot.key) else { return Progress::Wait };
+        let standing = parts.standing.get_mut(self.slot.key)?;
         if standing.samples.len() < ENOUGH_SAMPLES {
             standing.take_sample(self.slot, parts.sampler, now_ns);
         }
         let stood = now_ns.saturating_sub(standing.since_ns) >= parts.pace.early_ns;
-        let enough = standing.samples.len() >= ENOUGH_SAMPLES || standing.missing.is_some();
+        let blind = standing.samples.is_empty() && standing.missing.is_some();
+        let enough = standing.samples.len() >= ENOUGH_SAMPLES || blind;
         if !(stood && enough || out_of_patience) {
-            return Progress::Wait;
+            return None;
         }
         let (poll, thread) = standing.observe(parts.sampler, now_ns);
         let stacks = fold(standing.samples.iter().map(|s| s.stack.clone()));
         let missing = standing.missing.clone().into_iter().collect();
-        let observed = Observed { poll: Some(poll), missing, ..self.seen(At::Handler, parts, now_ns) };
-        Progress::Done(Found { observed, thread: Some(thread), stacks })
+        parts
+            .engine
+            .counts
+            .lost_stacks(std::mem::take(&mut standing.lost));
+        let observed = Observed {
+            poll: Some(poll),
+            missing,
+            ..self.seen(self.at(), parts, now_ns)
+        };
+        Some(Found {
+            observed,
+            thread: Some(thread),
+            stacks,
+        })
     }
 
     /// Between polls: wake it, and see what its next poll does.
-    fn gather_pending(&self, gathering: &mut Gathering, parts: &mut Parts<'_>, now_ns: u64, out_of_patience: bool) -> Progress {
-        let at = if self.slot.stage() == Stage::Handler { At::Handler } else { At::Body };
+    fn gather_pending(
+        &self,
+        gathering: &mut Gathering,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+        out_of_patience: bool,
+    ) -> Option<Found> {
+        let at = self.at();
         if !parts.engine.config.wake_to_look {
-            return Progress::Done(self.pending(Some(Look::Forbidden), at, parts, now_ns));
+            return Some(self.pending(Some(Look::Forbidden), at, parts, now_ns));
         }
         let mail = self.slot.mailbox.try_lock().and_then(|mut m| m.take());
-        if let Some(mail) = mail {
+        // What lies there before we have asked is the answer to an older question.
+        if let Some(mail) = mail.filter(|_| gathering.woken_at_ns.is_some()) {
             let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
-                return Progress::Done(self.polled(&mail, at, parts, now_ns));
+                return Some(self.polled(&mail, at, parts, now_ns));
             }
             gathering.woken_at_ns = None;
         }
@@ -142,38 +192,71 @@ impl OpenCase {
             gathering.no_waker = !wake(self.slot, parts.engine);
             gathering.wakes += 1;
             gathering.woken_at_ns = Some(now_ns);
-            return Progress::Wait;
+            return None;
         };
         let for_ns = now_ns.saturating_sub(woken_at_ns);
         if for_ns < UNHEARD_NS && !out_of_patience {
-            return Progress::Wait;
+            return None;
         }
-        let look = Look::Unanswered { for_ms: ms(for_ns), no_waker: gathering.no_waker };
+        let look = Look::Unanswered {
+            for_ms: ms(for_ns),
+            no_waker: gathering.no_waker,
+        };
         let mut found = self.pending(Some(look), at, parts, now_ns);
         found.observed.crowd = self.crowd(parts, now_ns);
-        Progress::Done(found)
+        Some(found)
     }
 
     fn pending(&self, look: Option<Look>, at: At, parts: &Parts<'_>, now_ns: u64) -> Found {
-        Found { observed: Observed { look, ..self.seen(at, parts, now_ns) }, thread: None, stacks: Vec::new() }
+        Found {
+            observed: Observed {
+                look,
+                ..self.seen(at, parts, now_ns)
+            },
+            thread: None,
+            stacks: Vec::new(),
+        }
     }
 
     /// What the capturing poll brought.
     fn polled(&self, mail: &Mail, at: At, parts: &mut Parts<'_>, now_ns: u64) -> Found {
-        let registered = mail.waiting.leaves.iter().filter(|l| l.kind == LeafKind::Registered);
+        let registered = mail
+            .waiting
+            .leaves
+            .iter()
+            .filter(|l| l.kind == LeafKind::Registered);
         let look = Look::Polled {
             pending: mail.waiting.outcome == PollOutcome::Pending,
             leaves: registered.clone().count() as u32,
-            woke_itself: mail.waiting.leaves.iter().any(|l| l.kind == LeafKind::WokeItself),
+            woke_itself: mail
+                .waiting
+                .leaves
+                .iter()
+                .any(|l| l.kind == LeafKind::WokeItself),
             budget_exhausted: mail.budget_exhausted,
         };
+        parts
+            .engine
+            .counts
+            .lost_stacks(u64::from(mail.waiting.dropped));
         let mut found = self.pending(Some(look), at, parts, now_ns);
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;
-            found.stacks.push(Sampled { kind: StackKind::Await, samples: 1, stack });
+            found.stacks.push(Sampled {
+                kind: StackKind::Await,
+                samples: 1,
+                stack,
+            });
         }
         found
+    }
+
+    fn at(&self) -> At {
+        match self.slot.stage() {
+            Stage::Handler => At::Handler,
+            _ => At::Body,
+        }
     }
 
     fn seen(&self, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
@@ -188,10 +271,16 @@ impl OpenCase {
 
     /// Who else keeps the workers of this request's runtime.
     fn crowd(&self, parts: &mut Parts<'_>, now_ns: u64) -> Crowd {
-        let Some(mine) = Worker::at(self.slot.poll_mark().worker) else { return Crowd::default() };
+        let Some(mine) = Worker::at(self.slot.poll_mark().worker) else {
+            return Crowd::default();
+        };
         let workers = Worker::all();
-        let of_runtime = |w: &&&'static Worker| w.runtime() == mine.runtime() && w.thread().is_alive();
-        let mut crowd = Crowd { workers: workers.iter().filter(of_runtime).count() as u32, ..Crowd::default() };
+        let of_runtime =
+            |w: &&&'static Worker| w.runtime() == mine.runtime() && w.thread().is_alive();
+        let mut crowd = Crowd {
+            workers: workers.iter().filter(of_runtime).count() as u32,
+            ..Crowd::default()
+        };
         let early_ns = parts.pace.early_ns;
         for (key, standing) in parts.standing.others(self.slot.key, early_ns, now_ns) {
             if standing.worker.runtime() != mine.runtime() {
@@ -200,14 +289,24 @@ impl OpenCase {
             crowd.standing += 1;
             let same_worker = std::ptr::eq(standing.worker, mine);
             let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
-            let better = crowd.hog.as_ref().is_none_or(|h| (same_worker, stood_ms) > (h.same_worker, h.stood_ms));
+            let better = crowd
+                .hog
+                .as_ref()
+                .is_none_or(|h| (same_worker, stood_ms) > (h.same_worker, h.stood_ms));
             if better {
                 let known = parts.ids.get(&(key, standing.generation)).cloned();
-                let id = known.or_else(|| standing.id.clone()).unwrap_or_else(super::new_id);
+                let id = known
+                    .or_else(|| standing.id.clone())
+                    .unwrap_or_else(super::new_id);
                 standing.id = Some(id.clone());
                 let thread = standing.worker.thread();
                 let thread = thread.name().unwrap_or_else(|| thread.tid().to_string());
-                crowd.hog = Some(Hog { id, thread, stood_ms, same_worker });
+                crowd.hog = Some(Hog {
+                    id,
+                    thread,
+                    stood_ms,
+                    same_worker,
+                });
             }
         }
         crowd
@@ -224,16 +323,28 @@ impl OpenCase {
             verdict.victim_ids = victims.first.clone();
         }
         if let Some(hog) = &verdict.victim_of {
-            parts.victims.entry(hog.clone()).or_default().add(&self.id, self.looks == 1);
+            parts
+                .victims
+                .entry(hog.clone())
+                .or_default()
+                .add(&self.id, self.looks == 1);
         }
         Case {
-            event: if self.filed { Event::Updated } else { Event::Caught },
+            event: if self.filed {
+                Event::Updated
+            } else {
+                Event::Caught
+            },
             id: self.id.clone(),
             fingerprint,
             occurrences: 0,
             copied: self.copied.clone(),
             trace: self.trace.clone(),
-            phase: if found.observed.at == At::Handler { Phase::Handler } else { Phase::ResponseBody },
+            phase: if found.observed.at == At::Handler {
+                Phase::Handler
+            } else {
+                Phase::ResponseBody
+            },
             at: SystemTime::now(),
             elapsed_ns,
             slow_after_ns: self.slot.slow_after_ns(),
@@ -263,12 +374,17 @@ fn fold(stacks: impl Iterator<Item = RawStack>) -> Vec<Sampled> {
     let mut folded: Vec<Sampled> = Vec::new();
     for stack in stacks {
         let same = |s: &&mut Sampled| {
-            let addresses = |stack: &RawStack| stack.frames.iter().map(|f| f.address).collect::<Vec<_>>();
+            let addresses =
+                |stack: &RawStack| stack.frames.iter().map(|f| f.address).collect::<Vec<_>>();
             addresses(&s.stack) == addresses(&stack)
         };
         match folded.iter_mut().find(same) {
             Some(known) => known.samples += 1,
-            None => folded.push(Sampled { kind: StackKind::Thread, samples: 1, stack }),
+            None => folded.push(Sampled {
+                kind: StackKind::Thread,
+                samples: 1,
+                stack,
+            }),
         }
     }
     folded.sort_by_key(|s| std::cmp::Reverse(s.samples));
@@ -285,10 +401,17 @@ fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
         route.hash(&mut hasher);
         return hasher.finish();
     };
-    let shared = shared_from_root(stacks.iter().filter(|s| s.kind == first.kind).map(|s| &s.stack));
+    let shared = shared_from_root(
+        stacks
+            .iter()
+            .filter(|s| s.kind == first.kind)
+            .map(|s| &s.stack),
+    );
     let mut any = false;
     for frame in first.stack.frames.iter().rev().take(shared) {
-        if let (Some(module), Some(function)) = (frame.module.as_ref().filter(|m| m.is_main), frame.function) {
+        if let (Some(module), Some(function)) =
+            (frame.module.as_ref().filter(|m| m.is_main), frame.function)
+        {
             if !any {
                 module.build_id.hash(&mut hasher);
             }
@@ -304,6 +427,8 @@ fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
 
 /// How often and how early standing polls are sampled, from the shortest threshold.
 pub(super) fn pace(shortest_ns: u64) -> Pace {
-    Pace { early_ns: (shortest_ns / 4).min(100_000_000), every_ns: (shortest_ns / 24).clamp(5_000_000, 100_000_000) }
+    Pace {
+        early_ns: (shortest_ns / 4).min(100_000_000),
+        every_ns: (shortest_ns / 24).clamp(5_000_000, 100_000_000),
+    }
 }
-

@@ -40,7 +40,11 @@ impl Pauses {
 
     /// Age of something that began at `since_ns`, without the pauses in between.
     pub(super) fn charged(&self, since_ns: u64, now_ns: u64) -> u64 {
-        let paused: u64 = self.list.iter().map(|&(at, length)| (at + length).saturating_sub(at.max(since_ns))).sum();
+        let paused: u64 = self
+            .list
+            .iter()
+            .map(|&(at, length)| (at + length).saturating_sub(at.max(since_ns)))
+            .sum();
         now_ns.saturating_sub(since_ns).saturating_sub(paused)
     }
 }
@@ -58,8 +62,16 @@ mod tests {
         pauses.expect(2_000 * MS);
         assert_eq!(pauses.awake(9_000 * MS), Some(7_000 * MS));
         assert_eq!(pauses.charged(1_500 * MS, 9_100 * MS), 600 * MS);
-        assert_eq!(pauses.charged(9_000 * MS, 9_100 * MS), 100 * MS, "born after it");
-        assert_eq!(pauses.charged(4_000 * MS, 9_100 * MS), 100 * MS, "born inside it");
+        assert_eq!(
+            pauses.charged(9_000 * MS, 9_100 * MS),
+            100 * MS,
+            "born after it"
+        );
+        assert_eq!(
+            pauses.charged(4_000 * MS, 9_100 * MS),
+            100 * MS,
+            "born inside it"
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Standing {
     /// Id given to this request before it was caught, because a victim names it.
     pub(super) id: Option<String>,
     pub(super) missing: Option<String>,
+    /// Samples that could not be taken in time.
+    pub(super) lost: u64,
     thread: Arc<Thread>,
     /// Counters when sampling began, and when that was.
     before: Option<(Activity, u64)>,
@@ -47,9 +49,12 @@ pub(super) struct Pace {
 impl StandingPolls {
     /// Notes which polls stand now and forgets those that have moved.
     pub(super) fn notice(&mut self, now_ns: u64) {
-        self.0.retain(|key, standing| slot_of(*key).is_some_and(|slot| standing.still(slot)));
+        self.0
+            .retain(|key, standing| slot_of(*key).is_some_and(|slot| standing.still(slot)));
         for worker in Worker::all() {
-            let Some(key) = worker.current() else { continue };
+            let Some(key) = worker.current() else {
+                continue;
+            };
             if let Some(slot) = slot_of(key) {
                 self.watch(slot, worker, now_ns);
             }
@@ -60,9 +65,13 @@ impl StandingPolls {
     pub(super) fn watch(&mut self, slot: &'static Slot, worker: &'static Worker, now_ns: u64) {
         let mark = slot.poll_mark();
         let generation = slot.hand.generation();
-        let known = self.0.get(&slot.key).is_some_and(|s| s.sequence == mark.sequence && s.generation == generation);
+        let known = self
+            .0
+            .get(&slot.key)
+            .is_some_and(|s| s.sequence == mark.sequence && s.generation == generation);
         if mark.inside() && !known {
-            self.0.insert(slot.key, Standing::new(worker, generation, mark, now_ns));
+            self.0
+                .insert(slot.key, Standing::new(worker, generation, mark, now_ns));
         }
     }
 
@@ -89,16 +98,26 @@ impl StandingPolls {
     }
 
     /// All polls that have stood for `early_ns`, but not the one of `except`.
-    pub(super) fn others(&mut self, except: Key, early_ns: u64, now_ns: u64) -> impl Iterator<Item = (Key, &mut Standing)> {
+    pub(super) fn others(
+        &mut self,
+        except: Key,
+        early_ns: u64,
+        now_ns: u64,
+    ) -> impl Iterator<Item = (Key, &mut Standing)> {
         self.0
             .iter_mut()
-            .filter(move |(key, s)| **key != except && now_ns.saturating_sub(s.since_ns) >= early_ns)
+            .filter(move |(key, s)| {
+                **key != except && now_ns.saturating_sub(s.since_ns) >= early_ns
+            })
             .map(|(key, s)| (*key, s))
     }
 
     /// Any stack that was sampled, to have its symbols ready.
     pub(super) fn any_stack(&self) -> Option<RawStack> {
-        self.0.values().find_map(|s| s.samples.front()).map(|s| s.stack.clone())
+        self.0
+            .values()
+            .find_map(|s| s.samples.front())
+            .map(|s| s.stack.clone())
     }
 
     /// The machine was paused: nothing that was measured across it counts.
@@ -125,6 +144,7 @@ impl Standing {
             samples: VecDeque::new(),
             id: None,
             missing: None,
+            lost: 0,
             thread: worker.thread(),
             before: None,
             next_sample_ns: 0,
@@ -151,24 +171,42 @@ impl Standing {
                 }
                 self.samples.push_back(sample);
             }
-            Err(why) => self.missing = Some(format!("no stack of thread {}: {why}", self.thread.tid())),
+            Err(why) => {
+                self.lost += u64::from(matches!(why, NoStack::Busy | NoStack::Moved));
+                self.missing = Some(format!("no stack of thread {}: {why}", self.thread.tid()))
+            }
         }
     }
 
     /// What the rules want to know, as of now.
-    pub(super) fn observe(&self, sampler: &mut Sampler, now_ns: u64) -> (StandingPoll, redhanded_report::Thread) {
+    pub(super) fn observe(
+        &self,
+        sampler: &mut Sampler,
+        now_ns: u64,
+    ) -> (StandingPoll, redhanded_report::Thread) {
         let now = sampler.activity(&self.thread);
-        let since = |before: fn(&Activity) -> Option<u64>| Some(before(&now)?.saturating_sub(before(&self.before.as_ref()?.0)?));
-        let window_ns = self.before.as_ref().map_or(0, |(_, at)| now_ns.saturating_sub(*at));
+        let since = |before: fn(&Activity) -> Option<u64>| {
+            Some(before(&now)?.saturating_sub(before(&self.before.as_ref()?.0)?))
+        };
+        let window_ns = self
+            .before
+            .as_ref()
+            .map_or(0, |(_, at)| now_ns.saturating_sub(*at));
         // A descriptor says something about the call only while the thread still sits in it.
-        let same = |s: &&Syscall| now.syscall.as_ref().is_some_and(|n| n.number == s.number && n.args == s.args);
+        let same = |s: &&Syscall| {
+            now.syscall
+                .as_ref()
+                .is_some_and(|n| n.number == s.number && n.args == s.args)
+        };
         let syscall = self.common_syscall().filter(same);
         let on_cpu = self.samples.iter().filter(|s| s.on_cpu).count() as u32;
         let name = self.thread.name();
         let poll = StandingPoll {
             stood_ms: ms(now_ns.saturating_sub(self.since_ns)),
             window_ms: ms(window_ns),
-            thread: name.clone().unwrap_or_else(|| self.thread.tid().to_string()),
+            thread: name
+                .clone()
+                .unwrap_or_else(|| self.thread.tid().to_string()),
             samples: self.samples.len() as u32,
             on_cpu,
             asleep: self.samples.len() as u32 - on_cpu,
@@ -194,9 +232,15 @@ impl Standing {
 
     /// The system call that all sleeping samples were in, if it was one and the same.
     fn common_syscall(&self) -> Option<&Syscall> {
-        let mut calls = self.samples.iter().filter(|s| !s.on_cpu).map(|s| s.syscall.as_ref());
+        let mut calls = self
+            .samples
+            .iter()
+            .filter(|s| !s.on_cpu)
+            .map(|s| s.syscall.as_ref());
         let first = calls.next()??;
-        calls.all(|c| c.is_some_and(|c| c.number == first.number && c.args == first.args)).then_some(first)
+        calls
+            .all(|c| c.is_some_and(|c| c.number == first.number && c.args == first.args))
+            .then_some(first)
     }
 }
 
@@ -205,7 +249,12 @@ pub(super) fn shared_from_root<'a>(stacks: impl Iterator<Item = &'a RawStack> + 
     let root = |stack: &'a RawStack| stack.frames.iter().rev().map(|f| f.function);
     let mut all = stacks.clone();
     let Some(first) = all.next() else { return 0 };
-    let shared = |other: &'a RawStack| root(first).zip(root(other)).take_while(|(a, b)| a == b && a.is_some()).count();
+    let shared = |other: &'a RawStack| {
+        root(first)
+            .zip(root(other))
+            .take_while(|(a, b)| a == b && a.is_some())
+            .count()
+    };
     all.map(shared).min().unwrap_or(first.frames.len())
 }
 

@@ -62,7 +62,10 @@ impl Storm {
             entry.looks += 1;
             return true;
         }
-        match entry.fingerprint.and_then(|f| self.fingerprints.get_mut(&f)) {
+        match entry
+            .fingerprint
+            .and_then(|f| self.fingerprints.get_mut(&f))
+        {
             Some(fingerprint) => fingerprint.occurrences += 1,
             None => entry.unbooked += 1,
         }
@@ -83,12 +86,17 @@ impl Storm {
         }
         let line = known.lines < LINES_A_MINUTE;
         known.lines += u32::from(line);
-        Booked { occurrences: known.occurrences, line }
+        Booked {
+            occurrences: known.occurrences,
+            line,
+        }
     }
 
     /// How often `fingerprint` was seen.
     pub(super) fn occurrences(&self, fingerprint: u64) -> u64 {
-        self.fingerprints.get(&fingerprint).map_or(0, |f| f.occurrences)
+        self.fingerprints
+            .get(&fingerprint)
+            .map_or(0, |f| f.occurrences)
     }
 }
 

@@ -260,11 +260,12 @@ fn an_empty_report_is_no_trouble() {
     let empty = Report::default();
     assert!(!page(&empty, Style::Color).is_empty());
     assert!(!headline(&empty).is_empty());
-    let mut odd = Report::default();
-    odd.evidence = Some(crate::Evidence::default());
-    if let Some(evidence) = &mut odd.evidence {
-        evidence.stacks.push(Stack::default());
-    }
+    let mut evidence = crate::Evidence::default();
+    evidence.stacks.push(Stack::default());
+    let odd = Report {
+        evidence: Some(evidence),
+        ..Report::default()
+    };
     assert!(page(&odd, Style::Plain).contains("stack of the thread"));
 }
 

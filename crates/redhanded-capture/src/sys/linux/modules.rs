@@ -259,20 +259,17 @@ impl Elf {
             .collect();
         let first = segments.iter().find(|segment| segment.kind == PT_LOAD)?;
         let bias = start.wrapping_sub(first.address & !(PAGE - 1));
+        // Compared by one read later, so the table counts only if it follows the header, as every linker writes it.
+        let head = if table_at == HEADER {
+            [header, table].concat()
+        } else {
+            header
+        };
         Some(Self {
             bias,
             segments,
-            head: [header, table].concat(),
+            head,
         })
-        .map(|elf| elf.with_contiguous_head(start, table_at))
-    }
-
-    /// Keeps the head comparable by one read: only if the table follows the header, as every linker writes it.
-    fn with_contiguous_head(mut self, _start: u64, table_at: u64) -> Self {
-        if table_at != HEADER {
-            self.head.truncate(HEADER as usize);
-        }
-        self
     }
 
     /// Address and bytes of the GNU build-id.

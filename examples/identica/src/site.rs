@@ -1,0 +1,95 @@
+//! The site: what its handlers share, its routes, and the one layer that has them watched.
+
+use crate::avatars::{Thumbnails, avatar};
+use crate::boosts::{Timelines, boost};
+use crate::federation::federate;
+use crate::jobs::Jobs;
+use crate::notices::{Notices, home, notice, user};
+use crate::outside::{Hosts, thumbnail_store};
+use crate::search::{Search, search};
+use axum::Router;
+use axum::routing::{get, post};
+use redhanded::Redhanded;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
+
+pub(crate) struct Site {
+    pub(crate) notices: Notices,
+    pub(crate) search: Search,
+    pub(crate) thumbnails: Thumbnails,
+    pub(crate) timelines: Timelines,
+    pub(crate) hosts: Hosts,
+    pub(crate) jobs: Jobs,
+}
+
+/// Everything the site offers.
+fn router(site: Site) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/notice/{id}", get(notice))
+        .route("/users/{name}", get(user))
+        .route("/search", get(search))
+        .route("/avatar/{user}", get(avatar))
+        .route("/boost", post(boost))
+        .route("/federate", get(federate))
+        .with_state(Arc::new(site))
+}
+
+/// The site on a runtime of its own, so that its visitors do not suffer when its workers are gone.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    _runtime: Runtime,
+}
+
+/// Starts to serve on a loopback port.
+pub(crate) fn start(
+    redhanded: &Redhanded,
+    port: u16,
+) -> Result<Running, Box<dyn std::error::Error>> {
+    // Two of the culprits keep a worker each: the others carry the site on.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.max(4))
+        .enable_all()
+        .build()?;
+    let _inside = runtime.enter();
+    let site = Site {
+        notices: Notices::generate(),
+        search: Search::new()?,
+        thumbnails: Thumbnails::new(thumbnail_store()?),
+        timelines: Timelines::new(),
+        hosts: Hosts::start()?,
+        jobs: Jobs::start(),
+    };
+    let app = router(site).layer(redhanded.layer()); // every request is watched
+    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+    let address = listener.local_addr()?;
+    let app = app.into_make_service_with_connect_info::<SocketAddr>(); // the reports name the client
+    runtime.spawn(async move { axum::serve(listener, app).await });
+    keep_the_driver_going(runtime.handle().clone())?;
+    drop(_inside);
+    Ok(Running {
+        address,
+        _runtime: runtime,
+    })
+}
+
+/// Wakes a worker now and then. In tokio the worker that waits for sockets also runs the first
+/// task that its sockets wake; if that one never comes back and the others sleep, nobody waits for
+/// sockets any more: one culprit on a quiet site stops it whole. (`enable_eager_driver_handoff` of
+/// tokio's runtime builder cures that, but is unstable.)
+fn keep_the_driver_going(runtime: Handle) -> std::io::Result<()> {
+    let pulse = move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(20));
+            runtime.spawn(std::future::ready(()));
+        }
+    };
+    std::thread::Builder::new()
+        .name("pulse".to_owned())
+        .spawn(pulse)
+        .map(drop)
+}

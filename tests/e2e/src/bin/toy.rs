@@ -1,0 +1,94 @@
+//! `toy`: a service whose requests hang in three ways. Prints its address when it listens.
+//!
+//! `TOY_UNWATCHED` leaves redhanded out; everything else is in redhanded's own variables.
+
+use axum::Router;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::routing::get;
+use redhanded::Redhanded;
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::Read;
+use std::net::TcpStream;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+
+/// What `/slow` waits for.
+static RELEASED: Notify = Notify::const_new();
+
+// More workers than hang: one that is blocked or loops is gone for good.
+#[tokio::main(worker_threads = 8)]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let app = Router::new()
+        .route("/hello", get(|| async { "hello" }))
+        .route("/loop/{word}", get(looping))
+        .route("/block", get(blocking))
+        .route("/pending/{account}", get(pending))
+        .route("/slow", get(slow))
+        .route("/release", get(|| async { RELEASED.notify_waiters() }));
+    let app = if std::env::var_os("TOY_UNWATCHED").is_some() {
+        app
+    } else {
+        app.layer(Redhanded::builder("toy").install()?.layer())
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(&listener.local_addr()?.to_string());
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "who started it has to find it")]
+fn announce(address: &str) {
+    println!("{address}");
+}
+
+/// Burns CPU for ever.
+async fn looping(Path(word): Path<String>) -> String {
+    count_matches(&word).to_string()
+}
+
+/// Never comes to the end of what it searches: the classic off-by-none.
+fn count_matches(word: &str) -> u64 {
+    let (mut at, mut found) = (0_u64, 0_u64);
+    // here: the loop begins
+    while at < u64::MAX {
+        let byte = word.as_bytes().get(at as usize % word.len().max(1));
+        found = found.wrapping_add(u64::from(byte.copied().unwrap_or(0)));
+        at = std::hint::black_box(at.wrapping_add(1) % 1_000_000);
+    }
+    // here: the loop ends
+    found
+}
+
+/// Blocks its thread: a read of std's, from a peer that says nothing.
+async fn blocking(Query(query): Query<HashMap<String, String>>) -> Result<String, StatusCode> {
+    let peer = query.get("peer").ok_or(StatusCode::BAD_REQUEST)?;
+    ask(peer).map_err(|_| StatusCode::BAD_GATEWAY)
+}
+
+fn ask(peer: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(peer)?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?; // here: the read
+    Ok(format!("{answer:?}"))
+}
+
+/// Waits for an answer that nobody gives.
+async fn pending(Path(account): Path<String>) -> Result<String, StatusCode> {
+    let (sender, receiver) = oneshot::channel::<String>();
+    // Kept, or the receiver would learn that no answer can come.
+    std::mem::forget(sender);
+    let balance = balance(receiver).await.ok_or(StatusCode::BAD_GATEWAY)?;
+    Ok(format!("{account}: {balance}"))
+}
+
+async fn balance(receiver: oneshot::Receiver<String>) -> Option<String> {
+    receiver.await.ok() // here: the channel
+}
+
+/// Slow until `/release`, then over: with a status that nobody else gives.
+async fn slow() -> (StatusCode, &'static str) {
+    RELEASED.notified().await;
+    (StatusCode::SERVICE_UNAVAILABLE, "released")
+}

@@ -1,0 +1,316 @@
+//! The promise of the whole: a request that hangs is found in Jaeger **while it hangs**, and with
+//! it the line to blame; and a Collector that dies harms nobody.
+//!
+//! Everything is real: a service, the Collector with the `otel-collector.yaml` that we ship, Jaeger.
+
+mod http;
+mod process;
+mod servers;
+mod toy;
+mod wait;
+
+use http::{Caller, Open};
+use redhanded::report::{Class, Event, How, Report};
+use servers::{Binaries, Servers, Span};
+use std::net::TcpListener;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use toy::{Toy, line};
+use wait::{SOON, until};
+
+/// For how long nothing happens without redhanded. Whatever it caught, it caught sooner.
+const WINDOW: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_runaway_is_found_while_it_hangs() {
+    let Some(binaries) = Binaries::from_env() else {
+        eprintln!(
+            "SKIPPED: needs a real Collector and a real Jaeger; cargo xtask e2e builds and gives them"
+        );
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut servers = Servers::start(binaries, directory.path());
+    nothing_is_found_without_redhanded(&servers, &directory.path().join("unwatched"));
+    three_hang_and_are_found(&servers, &directory.path().join("hanging"));
+    the_end_of_a_slow_request_is_told(&servers, &directory.path().join("slow"));
+    a_dead_collector_harms_nobody(&mut servers, &directory.path().join("alone"));
+}
+
+fn nothing_is_found_without_redhanded(servers: &Servers, directory: &Path) {
+    eprintln!("without redhanded");
+    let toy = Toy::unwatched(directory, &servers.otlp());
+    let mut open = toy.send("/loop/word", &Caller::new(1));
+    let begun = Instant::now();
+    while begun.elapsed() < WINDOW {
+        open.still_hangs();
+        assert!(!toy.has_log());
+        assert!(servers.runaways().is_empty());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    eprintln!(
+        "  {:6.2} s  it hangs, no log, nothing in Jaeger",
+        begun.elapsed().as_secs_f64()
+    );
+}
+
+/// What is to be said about a request that hangs.
+struct Expected<'a> {
+    class: Class,
+    function: &'a str,
+    lines: RangeInclusive<u32>,
+    /// Of the URL, as it may be shown.
+    target: &'a str,
+    param: (&'a str, &'a str),
+}
+
+fn three_hang_and_are_found(servers: &Servers, directory: &Path) {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent = (silent.local_addr().expect("it is bound"), silent);
+    let mut toy = Toy::watched(directory, &servers.otlp());
+
+    let block = format!("/block?peer={}", silent.0);
+    let block = Expected {
+        class: Class::BlockedThread,
+        function: "toy::ask",
+        lines: line("the read")..=line("the read"),
+        target: &block,
+        param: ("peer", &silent.0.to_string()),
+    };
+    let channel = line("the channel");
+    let pending = Expected {
+        class: Class::StuckAwait,
+        function: "toy::balance",
+        lines: channel..=channel,
+        target: "/pending/4711",
+        param: ("account", "4711"),
+    };
+    let looping = Expected {
+        class: Class::CpuLoop,
+        function: "toy::count_matches",
+        lines: line("the loop begins")..=line("the loop ends"),
+        target: "/loop/word?page=7&token=REDACTED",
+        param: ("page", "7"),
+    };
+    hang(
+        servers,
+        &mut toy,
+        "a blocking read",
+        block.target,
+        &Caller::new(2),
+        &block,
+    );
+    hang(
+        servers,
+        &mut toy,
+        "a channel",
+        "/pending/4711",
+        &Caller::new(3),
+        &pending,
+    );
+    hang(
+        servers,
+        &mut toy,
+        "a loop",
+        "/loop/word?page=7&token=hush",
+        &Caller::new(4),
+        &looping,
+    );
+    assert!(!toy.log().contains("hush"), "a secret is in the log");
+    assert!(
+        !format!("{:?}", servers.runaways()).contains("hush"),
+        "a secret is in Jaeger"
+    );
+}
+
+/// Sends a request that never ends; it is in the log and in Jaeger while it hangs.
+fn hang(
+    servers: &Servers,
+    toy: &mut Toy,
+    what: &str,
+    target: &str,
+    caller: &Caller,
+    expected: &Expected<'_>,
+) {
+    eprintln!("{what}");
+    let mut open = toy.send(target, caller);
+    let caught = toy.report(Event::Caught, caller);
+    let named = named(toy, caller);
+    is_as_expected(&caught, &named, toy, expected);
+    let span = marker(servers, caller);
+    says_the_same(&span, &named, caller, expected);
+    open.still_hangs();
+    assert_eq!(toy.get("/hello"), "hello", "the others are served");
+    eprintln!("          {}", redhanded::report::headline(&named));
+}
+
+/// The line with names: the first one, or the one that follows it when names took long.
+fn named(toy: &Toy, caller: &Caller) -> Report {
+    let has_names = |report: &Report| {
+        let culprit = report
+            .verdict
+            .as_ref()
+            .and_then(|verdict| verdict.culprit.as_ref());
+        report.trace_id.as_deref() == Some(&caller.trace_id) && culprit.is_some()
+    };
+    until("its culprit is in the log", SOON, || {
+        toy.reports().into_iter().find(has_names)
+    })
+}
+
+fn is_as_expected(caught: &Report, named: &Report, toy: &Toy, expected: &Expected<'_>) {
+    let elapsed_ms = caught.elapsed_ms.expect("it has an age");
+    assert!(
+        elapsed_ms < WINDOW.as_secs_f64() * 1000.0,
+        "caught after {elapsed_ms} ms"
+    );
+    let request = caught.request.as_ref().expect("it has a request");
+    assert_eq!(
+        request.url,
+        format!("http://{}{}", toy.address, expected.target)
+    );
+    let (key, value) = expected.param;
+    let param = request
+        .params
+        .query
+        .get(key)
+        .or(request.params.path.get(key));
+    assert_eq!(
+        param.map(String::as_str),
+        Some(value),
+        "{key} in {:?}",
+        request.params
+    );
+
+    let verdict = named.verdict.as_ref().expect("it has a verdict");
+    assert_eq!(
+        caught.verdict.as_ref().map(|first| first.class),
+        Some(expected.class)
+    );
+    assert_eq!(verdict.class, expected.class, "{}", verdict.cause);
+    let culprit = verdict.culprit.as_ref().expect("it has a culprit");
+    assert!(
+        culprit.function.starts_with(expected.function),
+        "{culprit:?}"
+    );
+    assert!(
+        culprit
+            .file
+            .as_ref()
+            .is_some_and(|file| file.ends_with("toy.rs")),
+        "{culprit:?}"
+    );
+    assert!(
+        culprit
+            .line
+            .is_some_and(|line| expected.lines.contains(&line)),
+        "{culprit:?}, not in {:?}",
+        expected.lines
+    );
+}
+
+/// The span that tells of a runaway.
+fn marker(servers: &Servers, caller: &Caller) -> Span {
+    until("it is in Jaeger", SOON, || {
+        let is_it =
+            |span: &Span| span.name() == "redhanded.caught" && span.trace_id() == caller.trace_id;
+        servers.runaways().into_iter().find(is_it)
+    })
+}
+
+fn says_the_same(span: &Span, report: &Report, caller: &Caller, expected: &Expected<'_>) {
+    assert_eq!(
+        report.parent_span_id.as_deref(),
+        Some(caller.span_id.as_str())
+    );
+    assert_eq!(
+        Some(span.parent_span_id()),
+        report.span_id.as_deref(),
+        "{span:?}"
+    );
+    let verdict = report.verdict.as_ref().expect("it has a verdict");
+    let request = report.request.as_ref().expect("it has a request");
+    let culprit = verdict.culprit.as_ref().expect("it has a culprit");
+    for (key, value) in [
+        ("runaway", "true"),
+        ("redhanded.id", report.id.as_str()),
+        ("redhanded.class", verdict.class.as_str()),
+        ("redhanded.role", verdict.role.as_str()),
+        ("redhanded.confidence", verdict.confidence.as_str()),
+        ("redhanded.cause", &verdict.cause),
+        ("code.function.name", &culprit.function),
+        ("url.full", &request.url),
+        ("otel.status_code", "ERROR"),
+    ] {
+        assert_eq!(span.tag(key), value, "{key} of {span:?}");
+    }
+    let stack = span.tag("code.stacktrace");
+    assert!(stack.contains(expected.function), "{stack}");
+}
+
+fn the_end_of_a_slow_request_is_told(servers: &Servers, directory: &Path) {
+    eprintln!("a request that ends");
+    let (mut toy, caller) = (Toy::watched(directory, &servers.otlp()), Caller::new(5));
+    let mut open = toy.send("/slow", &caller);
+    let caught = toy.report(Event::Caught, &caller);
+    open.still_hangs();
+    toy.get("/release");
+    let answer = until("it is answered", SOON, || {
+        Some(open.answer()).filter(|answer| !answer.is_empty())
+    });
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+
+    let ended = toy.report(Event::Ended, &caller);
+    assert_eq!(ended.id, caught.id);
+    let outcome = ended.outcome.as_ref().expect("it has an outcome");
+    assert_eq!((outcome.how, outcome.status), (How::Completed, Some(503)));
+    let span = until("its own span is in Jaeger", SOON, || {
+        let is_it =
+            |span: &Span| span.tag("span.kind") == "server" && span.trace_id() == caller.trace_id;
+        servers.runaways().into_iter().find(is_it)
+    });
+    assert_eq!(span.name(), "GET /slow");
+    assert_eq!(Some(span.span_id()), ended.span_id.as_deref());
+    assert_eq!(span.parent_span_id(), caller.span_id);
+    assert_eq!(span.tag("http.response.status_code"), "503");
+    assert_eq!(span.tag("redhanded.how"), "completed");
+    assert_eq!(marker(servers, &caller).parent_span_id(), span.span_id());
+}
+
+fn a_dead_collector_harms_nobody(servers: &mut Servers, directory: &Path) {
+    eprintln!("kill -9 the Collector");
+    let mut toy = Toy::watched(directory, &servers.otlp());
+    let mut open = Vec::new();
+    servers.kill_collector();
+    caught_as_ever(&mut toy, &mut open, &Caller::new(6));
+    servers.restart_collector();
+    marker(servers, &Caller::new(6));
+
+    eprintln!("kill -9 the Collector, for longer than the exporter tries");
+    servers.kill_collector();
+    caught_as_ever(&mut toy, &mut open, &Caller::new(7));
+    // The next record that is written carries it: another look at one that hangs.
+    until("its loss is counted", 2 * SOON, || {
+        assert_eq!(toy.get("/hello"), "hello", "the others are served");
+        toy.reports()
+            .into_iter()
+            .find(|report| report.lost.events > 0)
+    });
+    servers.restart_collector();
+    let last = Caller::new(8);
+    caught_as_ever(&mut toy, &mut open, &last);
+    let lost = marker(servers, &last).tag("redhanded.lost");
+    assert!(
+        lost.parse().is_ok_and(|lost: u64| lost > 0),
+        "the loss is in Jaeger too: {lost:?}"
+    );
+    open.iter_mut().for_each(Open::still_hangs);
+}
+
+/// One more runaway; it is in the log, and everybody else is served.
+fn caught_as_ever(toy: &mut Toy, open: &mut Vec<Open>, caller: &Caller) {
+    open.push(toy.send("/pending/1", caller));
+    toy.report(Event::Caught, caller);
+    assert_eq!(toy.get("/hello"), "hello");
+}

@@ -1,0 +1,64 @@
+//! Polls that do not return because their thread sleeps in the kernel.
+
+use crate::peers;
+use axum::routing::{MethodRouter, any};
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::Duration;
+
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
+
+pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
+    Some(match name {
+        "std_sleep" => any(sleep),
+        "std_read" => any(read),
+        "std_connect" => any(connect),
+        "std_mutex" => any(lock_twice),
+        "std_pipe" => any(read_pipe),
+        "block_on" => any(block_on),
+        _ => return None,
+    })
+}
+
+async fn sleep() {
+    crate::stalls_in_the_next_lines!(1);
+    std::thread::sleep(DAY);
+}
+
+async fn read() {
+    let mut stream =
+        TcpStream::connect(peers::silent().expect("a listener")).expect("a listener accepts");
+    let mut answer = [0; 16];
+    crate::stalls_in_the_next_lines!(1);
+    let _ = stream.read(&mut answer);
+}
+
+async fn connect() {
+    let address = peers::black_hole().expect("a listener");
+    crate::stalls_in_the_next_lines!(1);
+    let _ = TcpStream::connect(address);
+}
+
+async fn lock_twice() {
+    static ACCOUNT: Mutex<u32> = Mutex::new(0);
+    let from = ACCOUNT.lock().expect("not poisoned");
+    crate::stalls_in_the_next_lines!(1);
+    let to = ACCOUNT.lock().expect("not poisoned");
+    drop((from, to));
+}
+
+async fn read_pipe() {
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut text = String::new();
+    crate::stalls_in_the_next_lines!(1);
+    let _ = reader.read_to_string(&mut text);
+    drop(writer);
+}
+
+/// On one thread nobody is left to wake what it waits for.
+async fn block_on() {
+    let soon = tokio::time::sleep(Duration::from_millis(10));
+    crate::stalls_in_the_next_lines!(1);
+    futures_executor::block_on(soon);
+}

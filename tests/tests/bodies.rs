@@ -1,0 +1,86 @@
+//! Bodies that do not come to an end, in both directions.
+
+use redhanded::report::{Class, Phase, Role};
+use redhanded_tests::{PATIENCE, SLOW_AFTER, Stall, caught};
+
+/// The client asks for much and reads nothing.
+#[test]
+fn a_client_that_does_not_read_is_no_culprit_of_ours() {
+    let stall = Stall::of(&["download"]).start();
+    let _does_not_read = stall.get("/download/42?q=needle");
+    caught(&stall, "/download/42")
+        .as_class(Class::ClientStalled)
+        .by_role(Role::Bystander)
+        .in_phase(Phase::ResponseBody)
+        .asked_for("42", "needle")
+        .never_as_culprit();
+    stall.is_well();
+}
+
+/// The client announces a thousand bytes and sends one.
+#[test]
+fn a_client_that_does_not_send_is_no_culprit_of_ours() {
+    let stall = Stall::of(&["upload"]).start();
+    let _does_not_send = stall.send(
+        b"POST /upload/42 HTTP/1.1\r\nhost: shop.example:8080\r\ncontent-length: 1000\r\n\r\nx",
+    );
+    caught(&stall, "/upload/42")
+        .as_class(Class::ClientStalled)
+        .by_role(Role::Bystander)
+        .in_phase(Phase::RequestBody)
+        .that("with its announced size", |r| {
+            r.request
+                .as_ref()
+                .is_some_and(|q| q.body_bytes == Some(1000))
+        })
+        .never_as_culprit();
+    stall.is_well();
+}
+
+#[test]
+fn an_event_stream_may_rest() {
+    let stall = Stall::of(&["events"]).start();
+    let mut events = stall.get("/events/42");
+    assert_eq!(events.status_within(PATIENCE), Some(200));
+    stall.does_not_report("/events/42", 5 * SLOW_AFTER);
+    stall.counts("in_flight", 1);
+}
+
+#[test]
+fn a_stream_that_moves_may_take_its_time() {
+    let stall = Stall::of(&["steady"]).start();
+    let mut rows = stall.get("/steady/42");
+    let text = rows.answer_within(3 * SLOW_AFTER, |_| false);
+    assert!(
+        String::from_utf8_lossy(text).contains("row 5"),
+        "{}",
+        String::from_utf8_lossy(text)
+    );
+    stall.does_not_report("/steady/42", SLOW_AFTER / 5);
+    stall.counts("in_flight", 1);
+}
+
+#[test]
+fn a_stream_that_stops_is_reported() {
+    let alone = Stall::of(&["stops"]).args(&["--without"]).start();
+    let stopped = |text: &[u8]| !String::from_utf8_lossy(text).contains("row 3");
+    assert!(
+        stopped(
+            alone
+                .get("/stops/42")
+                .answer_within(2 * SLOW_AFTER, |_| false)
+        ),
+        "it stops without us"
+    );
+    let stall = Stall::of(&["stops"]).start();
+    let mut rows = stall.get("/stops/42?q=needle");
+    assert!(String::from_utf8_lossy(rows.answer_within(SLOW_AFTER, |_| false)).contains("row 2"));
+    caught(&stall, "/stops/42")
+        .as_class(Class::StuckAwait)
+        .by_role(Role::Culprit)
+        .in_phase(Phase::ResponseBody)
+        .at("stall::bodies::next_row")
+        .asked_for("42", "needle")
+        .and_as_nothing_else();
+    stall.is_well();
+}
