@@ -1,8 +1,7 @@
 //! Attributes of a span, bounded in number and size.
 
 use crate::text;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
+use opentelemetry::{Array, KeyValue, StringValue, Value};
 
 /// Attributes under construction. What is over the limit is dropped and counted.
 pub(crate) struct Attributes {
@@ -30,10 +29,7 @@ impl Attributes {
     }
 
     pub(crate) fn long_text(&mut self, key: &str, value: impl AsRef<str>, limit: usize) {
-        self.push(
-            key,
-            Value::StringValue(text::bounded(value.as_ref(), limit)),
-        );
+        self.push(key, text::bounded(value.as_ref(), limit));
     }
 
     pub(crate) fn maybe_text(&mut self, key: &str, value: Option<impl AsRef<str>>) {
@@ -46,18 +42,15 @@ impl Attributes {
         if values.is_empty() {
             return;
         }
-        let one = |value: &String| AnyValue {
-            value: Some(Value::StringValue(text::bounded(value, text::VALUE))),
-        };
-        let values = values.iter().take(64).map(one).collect();
-        self.push(key, Value::ArrayValue(ArrayValue { values }));
+        let one = |value: &String| StringValue::from(text::bounded(value, text::VALUE));
+        self.push(
+            key,
+            Value::Array(Array::String(values.iter().take(64).map(one).collect())),
+        );
     }
 
     pub(crate) fn int(&mut self, key: &str, value: u64) {
-        self.push(
-            key,
-            Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)),
-        );
+        self.push(key, i64::try_from(value).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn maybe_int(&mut self, key: &str, value: Option<impl Into<u64>>) {
@@ -68,26 +61,23 @@ impl Attributes {
 
     pub(crate) fn maybe_float(&mut self, key: &str, value: Option<f64>) {
         if let Some(value) = value {
-            self.push(key, Value::DoubleValue(value));
+            self.push(key, value);
         }
     }
 
     pub(crate) fn yes(&mut self, key: &str) {
-        self.push(key, Value::BoolValue(true));
+        self.push(key, true);
     }
 
-    fn push(&mut self, key: &str, value: Value) {
+    fn push(&mut self, key: &str, value: impl Into<Value>) {
         let key = text::bounded(key, text::KEY);
         // Keys must be unique, and two long ones may look alike once they are cut.
-        if self.list.len() >= self.limit || self.list.iter().any(|there| there.key == key) {
+        if self.list.len() >= self.limit || self.list.iter().any(|there| there.key.as_str() == key)
+        {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        self.list.push(KeyValue {
-            key,
-            value: Some(AnyValue { value: Some(value) }),
-            ..KeyValue::default()
-        });
+        self.list.push(KeyValue::new(key, value));
     }
 
     /// The list, and how many did not fit into it.

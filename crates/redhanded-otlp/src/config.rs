@@ -5,6 +5,7 @@
 use crate::endpoint::{self, Endpoint};
 use crate::{headers, names, resource};
 use http::HeaderMap;
+use opentelemetry_otlp::Compression;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) endpoint: Endpoint,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
+    pub(crate) compression: Option<Compression>,
     /// PEM file of root certificates.
     pub(crate) roots: Option<String>,
     /// Resource attributes that win over the service's.
@@ -30,6 +32,7 @@ impl Config {
             endpoint,
             headers: HeaderMap::new(),
             timeout: TIMEOUT,
+            compression: None,
             roots: None,
             attributes: BTreeMap::new(),
         }
@@ -47,12 +50,12 @@ pub(crate) fn read(
         .endpoint()
         .ok_or("no usable OTLP endpoint is set (OTEL_EXPORTER_OTLP_ENDPOINT)")?;
     reader.protocol();
-    reader.compression();
     Ok(Config {
         roots: reader.roots(&endpoint),
         endpoint,
         headers: reader.headers(),
         timeout: reader.timeout().unwrap_or(TIMEOUT),
+        compression: reader.compression(),
         attributes: reader.attributes(),
     })
 }
@@ -142,17 +145,16 @@ impl Reader<'_> {
         }
     }
 
-    fn compression(&mut self) {
-        let Some((name, value)) = self.forms("COMPRESSION").into_iter().next() else {
-            return;
-        };
-        if value != "none" {
-            self.warn(
-                &name,
-                &value,
-                "accepted is none; batches are sent uncompressed",
-            );
+    /// As opentelemetry-otlp reads it, which does so again where we say nothing.
+    fn compression(&mut self) -> Option<Compression> {
+        for (name, value) in self.forms("COMPRESSION") {
+            match value.to_ascii_lowercase().as_str() {
+                "gzip" => return Some(Compression::Gzip),
+                "none" => return None,
+                _ => self.warn(&name, &value, "accepted are gzip and none"),
+            }
         }
+        None
     }
 
     fn timeout(&mut self) -> Option<Duration> {

@@ -26,7 +26,7 @@ impl Error {
         matches!(self.0, Kind::Endpoint(_))
     }
 
-    /// The exporter's thread or its runtime could not be started.
+    /// The exporter could not be built, or its thread or runtime not be started.
     pub fn is_start(&self) -> bool {
         matches!(self.0, Kind::Start(_))
     }

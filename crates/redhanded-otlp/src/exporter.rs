@@ -1,16 +1,16 @@
-//! The exporter's thread: takes batches off the queue and sees each through.
+//! The exporter's thread: takes batches off the queue and hands each to `opentelemetry-otlp`.
 
+use crate::client::Client;
 use crate::error::Error;
-use crate::ids;
-use crate::names;
 use crate::queue::{Batch, Queue};
-use crate::transport::{Answer, Transport};
-use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message;
+use crate::text::bounded;
+use opentelemetry_http::HttpClient;
+use opentelemetry_otlp::{
+    Compression, ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig,
+    WithHttpConfig,
+};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanExporter as _;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -19,19 +19,15 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep_until, timeout_at};
-
-/// First pause before another attempt; it doubles.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Everything the thread needs.
 pub(crate) struct Exporter {
     pub(crate) queue: Arc<Queue>,
-    pub(crate) transport: Transport,
+    pub(crate) client: Arc<Client>,
+    pub(crate) url: String,
+    pub(crate) timeout: Duration,
+    pub(crate) compression: Option<Compression>,
     pub(crate) resource: Resource,
-    /// For one batch with all its attempts and pauses.
-    pub(crate) patience: Duration,
 }
 
 impl Exporter {
@@ -48,10 +44,16 @@ impl Exporter {
                 .build();
             let runtime = match runtime {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error))),
+                Err(error) => return drop(started.send(Err(error.to_string()))),
+            };
+            // Built here as well: what the builder has to say is not for the caller's subscriber.
+            let exporter = match unseen(|| self.exporter()) {
+                Ok(exporter) => exporter,
+                // It repeats the URL, which may be long.
+                Err(error) => return drop(started.send(Err(bounded(&error.to_string(), 512)))),
             };
             drop(started.send(Ok(())));
-            self.run(&runtime);
+            self.run(&runtime, &exporter);
             // A name look-up that hangs is left behind.
             runtime.shutdown_background();
             self.queue.ended();
@@ -62,79 +64,49 @@ impl Exporter {
         spawned.map_err(|error| Error::start(error.to_string()))?;
         match start.recv() {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::start(error.to_string())),
+            Ok(Err(error)) => Err(Error::start(error)),
             Err(_) => Err(Error::start("its thread ended at once")),
         }
     }
 
-    fn run(&self, runtime: &Runtime) {
+    /// What is set here wins over the process environment, which the builder reads for the rest.
+    fn exporter(&self) -> Result<SpanExporter, ExporterBuildError> {
+        let client = Arc::clone(&self.client) as Arc<dyn HttpClient>;
+        let mut builder = SpanExporter::builder()
+            .with_http()
+            .with_shared_http_client(client)
+            // Its retries are in the client, where they end when the application does.
+            .with_retry_policy(RetryPolicy::disabled())
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&self.url)
+            .with_timeout(self.timeout);
+        if let Some(compression) = self.compression {
+            builder = builder.with_compression(compression);
+        }
+        let mut exporter = builder.build()?;
+        exporter.set_resource(&self.resource);
+        Ok(exporter)
+    }
+
+    fn run(&self, runtime: &Runtime, exporter: &SpanExporter) {
         // Waiting for work is not under `unseen` and not inside the runtime: a scoped subscriber
         // anywhere makes every `tracing` event of the process a little slower.
         while let Some(batch) = self.queue.next_batch() {
             let reports = batch.reports;
-            let send = AssertUnwindSafe(|| unseen(|| runtime.block_on(self.send(batch))));
-            let lost = catch_unwind(send).unwrap_or(reports);
+            let send = || unseen(|| runtime.block_on(self.send(exporter, batch)));
+            let lost = catch_unwind(AssertUnwindSafe(send)).unwrap_or(reports);
             self.queue.finished(reports, lost);
         }
     }
 
     /// How much of the batch was lost.
-    async fn send(&self, batch: Batch) -> u64 {
-        let all = batch.reports;
-        let body = Bytes::from(self.request(batch.spans).encode_to_vec());
-        unless(self.queue.stopped(), self.see_through(body))
-            .await
-            .flatten()
-            .unwrap_or(all)
-    }
-
-    /// Attempts and pauses until the batch is taken (with that many spans rejected), refused, or
-    /// time is up.
-    async fn see_through(&self, body: Bytes) -> Option<u64> {
-        let until = Instant::now() + self.patience;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let after = match timeout_at(until, self.transport.post(body.clone())).await {
-                Ok(Answer::Taken { rejected }) => return Some(rejected),
-                Ok(Answer::Later(after)) => after,
-                Ok(Answer::Refused) | Err(_) => return None,
-            };
-            let next = Instant::now() + after.unwrap_or_default().max(jittered(pause));
-            if next >= until {
-                return None;
-            }
-            sleep_until(next).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+    async fn send(&self, exporter: &SpanExporter, batch: Batch) -> u64 {
+        let export = exporter.export(batch.spans);
+        match unless(self.queue.stopped(), export).await {
+            Some(Ok(())) => self.client.rejected(),
+            Some(Err(_)) | None => batch.reports,
         }
     }
-
-    fn request(&self, spans: Vec<Span>) -> ExportTraceServiceRequest {
-        let scope = InstrumentationScope {
-            name: "redhanded".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            ..InstrumentationScope::default()
-        };
-        let schema_url = names::SCHEMA_URL.to_owned();
-        let scope_spans = vec![ScopeSpans {
-            scope: Some(scope),
-            spans,
-            schema_url: schema_url.clone(),
-        }];
-        let resource = Some(self.resource.clone());
-        ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans {
-                resource,
-                scope_spans,
-                schema_url,
-            }],
-        }
-    }
-}
-
-/// Half to one and a half times `pause`, so that a fleet does not come back in step.
-fn jittered(pause: Duration) -> Duration {
-    let random = ids::random().first().copied().unwrap_or(0);
-    pause.mul_f64(0.5 + f64::from(random) / 255.0)
 }
 
 /// Runs `work` so that neither the user's `tracing` subscriber nor OpenTelemetry sees anything of
@@ -157,20 +129,6 @@ async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_differ_within_bounds() {
-        let pauses: Vec<_> = (0..100)
-            .map(|_| jittered(Duration::from_millis(200)))
-            .collect();
-        assert!(
-            pauses
-                .iter()
-                .all(|pause| (100..=300).contains(&pause.as_millis())),
-            "{pauses:?}"
-        );
-        assert!(pauses.iter().any(|pause| pause != &pauses[0]));
-    }
 
     #[test]
     fn what_is_unseen_is_unseen() {

@@ -27,21 +27,34 @@
 //!
 //! # Design
 //!
-//! *Why not `opentelemetry-otlp`?* Its builder reads the process environment behind the caller's
-//! back and fails to build where that asks for a compression that was not compiled in; it only
-//! logs what a collector rejects, where we have to count it; and its retries cannot be ended when
-//! the application shuts down. The messages themselves are `opentelemetry-proto`'s.
+//! *Who does what?* A report becomes `opentelemetry_sdk`'s `SpanData`; `opentelemetry-otlp` makes
+//! the protobuf request of a batch of them, compressed where `OTEL_EXPORTER_OTLP_COMPRESSION` is
+//! `gzip`. Everything between that request and the collector is ours.
+//!
+//! *Why an HTTP client of its own?* A collector may take a batch and reject spans of it;
+//! `opentelemetry-otlp` only logs how many, and the client that it is given sees the answer and
+//! counts them. It also says which headers go out: the exporter would lay those of the process
+//! environment over ours, which come from the caller's closure, and decode ours a second time.
+//! And an axum application has hyper already, where reqwest would be a second HTTP stack.
+//!
+//! *Why retries of its own?* Those of `opentelemetry-otlp` put the thread to sleep and cannot be
+//! ended when the application shuts down. Ours are in the client, below the encoding: a batch is
+//! encoded once for all its attempts, and dropping the export ends them at any point.
 //!
 //! *Why a connection per batch?* Runaways are rare. A connection kept for the next one is dead by
 //! then more often than not, and finding that out costs the first attempt.
 //!
-//! *What is not there:* gRPC, JSON, compression, client certificates, and proxies (`HTTPS_PROXY`);
-//! a collector beside the application has them all.
+//! *What still comes from the process environment?* The compression, where the closure leaves it
+//! open: `opentelemetry-otlp` can be told to compress, and not to leave it.
+//!
+//! *What is not there:* gRPC, JSON, client certificates, and proxies (`HTTPS_PROXY`); a collector
+//! beside the application has them all.
 //!
 //! *Delivery is at least once.* A connection that breaks after the request was sent and before the
 //! answer came is retried, as the OTLP specification asks; a span may then arrive twice.
 
 mod attributes;
+mod client;
 mod config;
 mod endpoint;
 mod error;
@@ -55,6 +68,7 @@ mod queue;
 mod resource;
 mod seen;
 mod server_span;
+mod size;
 mod snapshots;
 mod stacktrace;
 mod text;

@@ -2,11 +2,10 @@
 
 use crate::attributes::Attributes;
 use crate::ids::{self, Place};
-use crate::when::Interval;
+use crate::when::{Interval, time};
 use crate::{names, snapshots, stacktrace, text};
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{Span, Status};
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry_sdk::trace::{SpanData, SpanLinks};
 use redhanded_report::{
     Action, Evidence, OverRepresented, Peer, Phase, Report, Request, Verdict, WaitKind,
 };
@@ -15,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// A finished span `name` from the request's start until `report`, followed by snapshots of the
 /// request's open `tracing` spans.
-pub(crate) fn runaway(name: &str, report: &Report) -> Vec<Span> {
+pub(crate) fn runaway(name: &'static str, report: &Report) -> Vec<SpanData> {
     let place = Place::of(report, None);
     let when = Interval::until_now(report);
     let (attributes, dropped_attributes_count) = attributes(report).finish();
@@ -23,31 +22,24 @@ pub(crate) fn runaway(name: &str, report: &Report) -> Vec<Span> {
         .verdict
         .as_ref()
         .map_or("runaway request", |verdict| verdict.cause.as_str());
-    let mut span = Span {
-        trace_id: place.trace,
-        span_id: ids::random(),
-        parent_span_id: place.span.unwrap_or_default(),
-        flags: ids::LOCAL_PARENT,
-        name: name.to_owned(),
-        kind: SpanKind::Internal.into(),
-        start_time_unix_nano: when.start,
-        end_time_unix_nano: when.end,
+    let evidence = report.evidence.as_ref();
+    let span = SpanData {
+        span_context: ids::context(place.trace, ids::new_span()),
+        parent_span_id: place.span.unwrap_or(SpanId::INVALID),
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Internal,
+        name: name.into(),
+        start_time: time(when.start),
+        end_time: time(when.end),
         attributes,
         dropped_attributes_count,
-        status: Some(error(text::bounded(cause, text::VALUE))),
-        ..Span::default()
+        events: snapshots::events(evidence, when),
+        links: SpanLinks::default(),
+        status: Status::error(text::bounded(cause, text::VALUE)),
+        instrumentation_scope: names::scope(),
     };
-    let evidence = report.evidence.as_ref();
-    (span.events, span.dropped_events_count) = snapshots::events(evidence, when);
     let open = snapshots::open_spans(evidence, when, &span);
     std::iter::once(span).chain(open).collect()
-}
-
-pub(crate) fn error(message: String) -> Status {
-    Status {
-        message,
-        code: StatusCode::Error.into(),
-    }
 }
 
 fn attributes(report: &Report) -> Attributes {

@@ -1,7 +1,17 @@
 //! Names of attributes: OpenTelemetry semantic conventions 1.44
 //! (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/>), then our own.
 
+use opentelemetry::InstrumentationScope;
+
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
+/// Who made the spans.
+pub(crate) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder("redhanded")
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build()
+}
 
 pub(crate) const CLIENT_ADDRESS: &str = "client.address";
 pub(crate) const CLIENT_PORT: &str = "client.port";

@@ -1,5 +1,6 @@
 //! The sink that the engine is given.
 
+use crate::client::Client;
 use crate::config::Config;
 use crate::endpoint::{self, Endpoint};
 use crate::error::Error;
@@ -52,7 +53,7 @@ impl Otlp {
     /// An exporter as OpenTelemetry's environment variables ask for it; `env` reads one of them.
     ///
     /// Honoured are `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`,
-    /// `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_CERTIFICATE` and their `_TRACES_` forms,
+    /// `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_CERTIFICATE` and their `_TRACES_` forms,
     /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`; the last two win over `service`. An
     /// empty value is an unset one. A bad value is warned about and ignored. With no endpoint set
     /// there is no exporter.
@@ -86,7 +87,8 @@ impl Otlp {
     }
 
     /// An exporter to the collector at `endpoint`, such as `http://localhost:4318`; the path
-    /// `/v1/traces` is appended unless it is there already. The environment is not read.
+    /// `/v1/traces` is appended unless it is there already. The environment is not read, but for
+    /// `OTEL_EXPORTER_OTLP_COMPRESSION`.
     ///
     /// # Errors
     ///
@@ -103,20 +105,22 @@ impl Otlp {
     /// # Ok::<(), redhanded_otlp::Error>(())
     /// ```
     pub fn to(endpoint: &str, service: &Service) -> Result<Self, Error> {
-        let complete = endpoint.trim_end_matches('/').ends_with("/v1/traces");
-        let parsed = if complete {
-            Endpoint::exact(endpoint)
-        } else {
-            Endpoint::base(endpoint)
-        };
-        let parsed = parsed.map_err(|wrong| {
-            let shown = endpoint::printable(endpoint);
-            Error::endpoint(format!(
-                "OTLP endpoint {shown:?}: {wrong}; accepted is {}",
-                endpoint::ACCEPTED
-            ))
-        })?;
-        Self::start(Config::to(parsed), service)
+        Self::start(Config::to(parse(endpoint)?), service)
+    }
+
+    /// Whether [`Otlp::to`] accepts the endpoint; nothing is started, and nobody is asked.
+    ///
+    /// # Errors
+    ///
+    /// When the endpoint is not a URL that this build can send to.
+    ///
+    /// ```
+    /// use redhanded_otlp::Otlp;
+    /// assert!(Otlp::check("http://localhost:4318").is_ok());
+    /// assert!(Otlp::check("localhost:4318").is_err_and(|e| e.is_endpoint()));
+    /// ```
+    pub fn check(endpoint: &str) -> Result<(), Error> {
+        parse(endpoint).map(drop)
     }
 
     /// The URL that spans are posted to, for the line a program prints at its start.
@@ -137,12 +141,13 @@ impl Otlp {
         let queue = Arc::new(Queue::new(Bounds::default()));
         let transport = Transport::new(config.endpoint, config.headers, config.roots.as_deref());
         let transport = transport.map_err(Error::start)?;
-        let resource = resource(service, config.attributes);
         Exporter {
             queue: Arc::clone(&queue),
-            transport,
-            resource,
-            patience: config.timeout,
+            client: Arc::new(Client::new(transport, config.timeout)),
+            url: url.clone(),
+            timeout: config.timeout,
+            compression: config.compression,
+            resource: resource(service, config.attributes),
         }
         .start()?;
         Ok(Self {
@@ -196,6 +201,23 @@ impl Drop for Otlp {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The endpoint as code gives it.
+fn parse(endpoint: &str) -> Result<Endpoint, Error> {
+    let complete = endpoint.trim_end_matches('/').ends_with("/v1/traces");
+    let parsed = if complete {
+        Endpoint::exact(endpoint)
+    } else {
+        Endpoint::base(endpoint)
+    };
+    parsed.map_err(|wrong| {
+        let shown = endpoint::printable(endpoint);
+        Error::endpoint(format!(
+            "OTLP endpoint {shown:?}: {wrong}; accepted is {}",
+            endpoint::ACCEPTED
+        ))
+    })
 }
 
 /// Without the headers: they are credentials.

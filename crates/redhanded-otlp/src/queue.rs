@@ -1,7 +1,7 @@
 //! The bounded queue between the engine's thread and the exporter's.
 
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
+use crate::size;
+use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ impl Default for Bounds {
 
 /// The spans of one report.
 struct Entry {
-    spans: Vec<Span>,
+    spans: Vec<SpanData>,
     bytes: usize,
     since: Instant,
 }
@@ -41,7 +41,7 @@ struct Entry {
 /// Reports that go out in one request.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) spans: Vec<Span>,
+    pub(crate) spans: Vec<SpanData>,
     pub(crate) reports: u64,
     bytes: usize,
 }
@@ -86,8 +86,8 @@ impl Queue {
     }
 
     /// Takes the spans of one report, or counts it as lost; says whether it was taken.
-    pub(crate) fn push(&self, spans: Vec<Span>) -> bool {
-        let bytes = spans.iter().map(Message::encoded_len).sum();
+    pub(crate) fn push(&self, spans: Vec<SpanData>) -> bool {
+        let bytes = spans.iter().map(size::bytes).sum();
         let mut state = self.lock();
         let reports = state.waiting.len() as u64 + state.sending;
         let full = reports >= self.bounds.reports as u64

@@ -3,9 +3,8 @@
 use crate::headers::pair;
 use crate::names;
 use crate::text;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
 use redhanded_report::Service;
 use std::collections::BTreeMap;
 
@@ -50,20 +49,10 @@ pub(crate) fn resource(service: &Service, overrides: BTreeMap<String, String>) -
     let pid = service.pid.unwrap_or_else(std::process::id);
     let texts = all
         .into_iter()
-        .map(|(key, value)| (key, Value::StringValue(text::bounded(&value, text::VALUE))));
-    let attributes = texts
-        .chain([(names::PROCESS_PID.to_owned(), Value::IntValue(pid.into()))])
-        .map(attribute);
-    Resource {
-        attributes: attributes.collect(),
-        ..Resource::default()
-    }
-}
-
-fn attribute((key, value): (String, Value)) -> KeyValue {
-    KeyValue {
-        key,
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
+        .map(|(key, value)| KeyValue::new(key, text::bounded(&value, text::VALUE)));
+    let pid = KeyValue::new(names::PROCESS_PID, i64::from(pid));
+    // Empty: the SDK's own detectors read the process environment.
+    Resource::builder_empty()
+        .with_schema_url(texts.chain([pid]), names::SCHEMA_URL)
+        .build()
 }

@@ -2,16 +2,16 @@
 
 use crate::attributes::Attributes;
 use crate::ids::{self, Place};
-use crate::mapping::{self, error, identity, is_job};
-use crate::when::Interval;
+use crate::mapping::{self, identity, is_job};
+use crate::when::{Interval, time};
 use crate::{names, text};
-use opentelemetry_proto::tonic::trace::v1::Span;
-use opentelemetry_proto::tonic::trace::v1::Status;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use redhanded_report::{How, Outcome, Report, Request};
+use std::borrow::Cow;
 
 /// The SERVER span of a request that was caught and has ended.
-pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> Span {
+pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> SpanData {
     let place = Place::of(ended, caught);
     let when = Interval::whole(ended, caught);
     let request = ended
@@ -19,29 +19,24 @@ pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> Span {
         .as_ref()
         .or_else(|| caught.and_then(|caught| caught.request.as_ref()));
     let (attributes, dropped_attributes_count) = attributes(ended, caught, request).finish();
-    let remote = place.parent.is_some();
-    Span {
-        trace_id: place.trace,
-        span_id: place.span.unwrap_or_else(ids::random),
-        parent_span_id: place.parent.unwrap_or_default(),
-        flags: if remote {
-            ids::REMOTE_PARENT
-        } else {
-            ids::LOCAL_PARENT
-        },
-        name: request.map_or_else(|| "HTTP".to_owned(), name),
-        kind: if request.is_some_and(is_job) {
+    SpanData {
+        span_context: ids::context(place.trace, place.span.unwrap_or_else(ids::new_span)),
+        parent_span_id: place.parent.unwrap_or(SpanId::INVALID),
+        parent_span_is_remote: place.parent.is_some(),
+        name: request.map_or(Cow::Borrowed("HTTP"), |request| name(request).into()),
+        span_kind: if request.is_some_and(is_job) {
             SpanKind::Internal
         } else {
             SpanKind::Server
-        }
-        .into(),
-        start_time_unix_nano: when.start,
-        end_time_unix_nano: when.end,
+        },
+        start_time: time(when.start),
+        end_time: time(when.end),
         attributes,
         dropped_attributes_count,
-        status: ended.outcome.as_ref().and_then(status),
-        ..Span::default()
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: ended.outcome.as_ref().map_or(Status::Unset, status),
+        instrumentation_scope: names::scope(),
     }
 }
 
@@ -74,11 +69,13 @@ fn name(request: &Request) -> String {
     }
 }
 
-fn status(outcome: &Outcome) -> Option<Status> {
-    let kind = error_type(outcome)?;
-    // Where the status code says it, the conventions want no description.
-    let said_by_code = outcome.how == How::Completed;
-    Some(error(if said_by_code { String::new() } else { kind }))
+fn status(outcome: &Outcome) -> Status {
+    match error_type(outcome) {
+        None => Status::Unset,
+        // The status code says it; the conventions want no description then.
+        Some(_) if outcome.how == How::Completed => Status::error(""),
+        Some(kind) => Status::error(kind),
+    }
 }
 
 fn error_type(outcome: &Outcome) -> Option<String> {

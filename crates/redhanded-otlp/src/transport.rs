@@ -1,9 +1,9 @@
-//! One batch to the collector and its answer back.
+//! One request to the collector and its answer back.
 
 use crate::endpoint::Endpoint;
 use crate::tls::Tls;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -26,6 +26,9 @@ const REST: Duration = Duration::from_secs(1);
 /// One address of a name that swallows packets must not use up the time of the others.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// A request as it goes out.
+pub(crate) type Outgoing = Request<Full<Bytes>>;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// What became of an attempt.
@@ -36,10 +39,10 @@ pub(crate) enum Answer {
     /// Not now; perhaps after that time.
     Later(Option<Duration>),
     /// Never: the collector does not want it.
-    Refused,
+    Refused(StatusCode),
 }
 
-/// Posts batches to one endpoint, a connection for each.
+/// Posts to one endpoint, on a connection for each request.
 pub(crate) struct Transport {
     endpoint: Endpoint,
     headers: HeaderMap,
@@ -64,21 +67,39 @@ impl Transport {
         })
     }
 
-    /// One attempt. What has no answer can be tried again.
-    pub(crate) async fn post(&self, body: Bytes) -> Answer {
-        self.attempt(body).await.unwrap_or(Answer::Later(None))
+    /// `asked` with the headers that we stand for: of its own ones it keeps only how its body is
+    /// encoded. The others may come from a process environment that we were not told of.
+    pub(crate) fn outgoing(&self, asked: Request<Bytes>) -> Result<Outgoing, http::Error> {
+        let (asked, body) = asked.into_parts();
+        let target = asked.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut request = Request::post(target).body(Full::new(body))?;
+        let headers = request.headers_mut();
+        let agent = concat!("redhanded-otlp/", env!("CARGO_PKG_VERSION"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        headers.extend(self.headers.clone());
+        headers.insert(HOST, HeaderValue::from_str(&self.endpoint.authority)?);
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-protobuf"),
+        );
+        if let Some(encoding) = asked.headers.get(CONTENT_ENCODING) {
+            headers.insert(CONTENT_ENCODING, encoding.clone());
+        }
+        Ok(request)
     }
 
-    async fn attempt(&self, body: Bytes) -> Result<Answer, Failure> {
+    /// One attempt. What has no answer can be tried again.
+    pub(crate) async fn post(&self, request: Outgoing) -> Answer {
+        self.attempt(request).await.unwrap_or(Answer::Later(None))
+    }
+
+    async fn attempt(&self, request: Outgoing) -> Result<Answer, Failure> {
         let stream = self.connect().await?;
         // An attempt is one or two small writes; delaying them helps nobody.
         stream.set_nodelay(true)?;
         match &self.tls {
-            Some(tls) => {
-                self.exchange(tls.wrap(&self.endpoint, stream).await?, body)
-                    .await
-            }
-            None => self.exchange(stream, body).await,
+            Some(tls) => exchange(tls.wrap(&self.endpoint, stream).await?, request).await,
+            None => exchange(stream, request).await,
         }
     }
 
@@ -97,43 +118,28 @@ impl Transport {
         }
         Err(last)
     }
+}
 
-    async fn exchange<S>(&self, stream: S, body: Bytes) -> Result<Answer, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let request = self.request(body)?;
-        let mut exchange = pin!(async move { answer(sender.send_request(request).await?).await });
-        // Polled side by side and not spawned: nothing of an attempt outlives it.
-        let mut connection = Some(Box::pin(connection));
-        poll_fn(|cx| {
-            if connection
-                .as_mut()
-                .is_some_and(|open| open.as_mut().poll(cx).is_ready())
-            {
-                // Its error, if any, is also the exchange's.
-                connection = None;
-            }
-            exchange.as_mut().poll(cx)
-        })
-        .await
-    }
-
-    fn request(&self, body: Bytes) -> Result<Request<Full<Bytes>>, http::Error> {
-        let mut request = Request::post(&self.endpoint.target).body(Full::new(body))?;
-        let headers = request.headers_mut();
-        let agent = concat!("redhanded-otlp/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        headers.extend(self.headers.clone());
-        headers.insert(HOST, HeaderValue::from_str(&self.endpoint.authority)?);
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-protobuf"),
-        );
-        Ok(request)
-    }
+async fn exchange<S>(stream: S, request: Outgoing) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut exchange = pin!(async move { answer(sender.send_request(request).await?).await });
+    // Polled side by side and not spawned: nothing of an attempt outlives it.
+    let mut connection = Some(Box::pin(connection));
+    poll_fn(|cx| {
+        if connection
+            .as_mut()
+            .is_some_and(|open| open.as_mut().poll(cx).is_ready())
+        {
+            // Its error, if any, is also the exchange's.
+            connection = None;
+        }
+        exchange.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Reads the answer as the OTLP specification has it
@@ -155,7 +161,7 @@ async fn answer(response: Response<Incoming>) -> Result<Answer, Failure> {
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Answer::Later(retry_after(response.headers())),
-        _ => Answer::Refused,
+        _ => Answer::Refused(status),
     })
 }
 

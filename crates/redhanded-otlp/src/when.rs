@@ -1,7 +1,7 @@
 //! Times of a span in Unix nanoseconds.
 
 use redhanded_report::Report;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// From when until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,12 @@ impl Interval {
             end: start.saturating_add(total),
         }
     }
+}
+
+/// Nanoseconds since 1970 as the clock has them.
+pub(crate) fn time(nanos: u64) -> SystemTime {
+    let since = Duration::from_nanos(nanos);
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }
 
 /// Milliseconds as nanoseconds; what is negative or not a number is zero.

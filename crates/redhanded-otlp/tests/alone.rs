@@ -12,8 +12,9 @@ mod collector;
 use collector::{Collector, caught, small};
 use opentelemetry::trace::{SpanContext, TraceContextExt, Tracer};
 use redhanded_core::sink::Sink;
-use redhanded_otlp::Otlp;
+use redhanded_otlp::{Export, Otlp};
 use redhanded_report::Service;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,9 +52,34 @@ fn threads() -> usize {
 
 fn export_something() {
     let collector = Collector::ok();
-    let otlp = Otlp::to(&collector.url, &Service::default()).unwrap();
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=ours"),
+    ];
+    let configured = Otlp::from_env(&Service::default(), |name| {
+        let value = env.iter().find(|(key, _)| *key == name);
+        value.map(|(_, value)| (*value).to_owned())
+    });
+    let Export::On(otlp) = configured.export else {
+        panic!("off")
+    };
     otlp.accept(&Arc::new(caught()), None);
     assert!(otlp.flush(Duration::from_secs(5)));
+    let request = &collector.requests()[0];
+    assert_eq!(request.line, "POST /v1/traces HTTP/1.1");
+    assert_eq!(request.headers["authorization"], "ours");
+    assert_eq!(request.headers["content-type"], "application/x-protobuf");
+    let mut headers: Vec<_> = request.headers.keys().map(String::as_str).collect();
+    headers.sort_unstable();
+    let ours = [
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    ];
+    assert_eq!(headers, ours);
+    assert!(!request.resource().contains_key("theirs"));
     // And one that fails.
     let nobody = Otlp::to("http://127.0.0.1:9", &Service::default()).unwrap();
     nobody.accept(&small(1), None);
@@ -92,4 +118,30 @@ fn nothing_global_is_touched_and_no_thread_stays() {
         assert!(Instant::now() < until, "a thread stayed");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// What the environment closure does not say is not so, whatever the process environment says;
+/// and the builder's complaints about that are heard by nobody.
+#[test]
+fn the_process_environment_is_not_ours() {
+    let test = "nothing_global_is_touched_and_no_thread_stays";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test]).envs([
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://127.0.0.1:9/theirs",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "authorization=theirs,content-type=text/plain,x-theirs=1",
+        ),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "lzma"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "theirs=1"),
+    ]);
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
 }

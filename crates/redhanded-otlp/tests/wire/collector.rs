@@ -149,10 +149,23 @@ fn read(stream: &TcpStream) -> Option<Received> {
         let Some((key, value)) = header.trim_end().split_once(": ") else {
             break;
         };
-        headers.insert(key.to_ascii_lowercase(), value.to_owned());
+        headers
+            .entry(key.to_ascii_lowercase())
+            .and_modify(|there: &mut String| *there += &format!(" and again {value}"))
+            .or_insert_with(|| value.to_owned());
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
+    if headers
+        .get("content-encoding")
+        .is_some_and(|it| it == "gzip")
+    {
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&body[..])
+            .read_to_end(&mut plain)
+            .unwrap();
+        body = plain;
+    }
     let body = ExportTraceServiceRequest::decode(&body[..]).unwrap();
     Some(Received {
         line: line.trim_end().to_owned(),

@@ -142,6 +142,25 @@ fn a_collector_that_wants_too_much_patience_is_given_up_at_once() {
 }
 
 #[test]
+fn an_application_that_ends_does_not_wait_for_another_attempt() {
+    let busy = Say::Status(503, "Retry-After: 30\r\n", vec![]);
+    let collector = Collector::saying(vec![busy]);
+    let otlp = with_timeout(&collector.url, 60_000);
+    otlp.accept(&small(1), None);
+    collector.spans(1);
+    std::thread::sleep(MOMENT);
+    let started = Instant::now();
+    drop(otlp);
+    // Less than the second after which a thread that does not end is left behind.
+    assert!(
+        started.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(collector.requests().len(), 1);
+}
+
+#[test]
 fn a_refusal_is_not_retried() {
     for status in [400, 401, 404, 413, 500, 302] {
         let collector = Collector::saying(vec![Say::Status(status, "", b"no".to_vec())]);
@@ -171,6 +190,9 @@ fn what_a_collector_rejects_of_a_batch_is_counted() {
         otlp.accept(&small(n), None);
     }
     assert!(!otlp.flush(Duration::from_secs(5)));
+    assert_eq!(otlp.lost(), 2);
+    otlp.accept(&small(5), None);
+    assert!(otlp.flush(Duration::from_secs(5)), "of that batch only");
     assert_eq!(otlp.lost(), 2);
 }
 

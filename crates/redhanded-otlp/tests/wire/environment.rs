@@ -102,8 +102,8 @@ fn a_bad_value_is_named_and_ignored() {
         ],
     ));
     on(warned(
-        &[SOMEWHERE, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")],
-        &["COMPRESSION", "gzip", "none"],
+        &[SOMEWHERE, ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd")],
+        &["COMPRESSION", "zstd", "gzip and none"],
     ));
     on(warned(
         &[SOMEWHERE, ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,hunter2")],
@@ -170,7 +170,7 @@ fn headers_path_and_resource_reach_the_collector() {
             ("OTEL_EXPORTER_OTLP_HEADERS", "ignored=yes"),
             (
                 "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-                "Authorization=Bearer%20abc,x-tenant=ü",
+                "Authorization=Bearer%20abc,x-tenant=ü,x-escaped=a%2520b",
             ),
             ("OTEL_SERVICE_NAME", "identica"),
             (
@@ -189,6 +189,9 @@ fn headers_path_and_resource_reach_the_collector() {
     assert_eq!(request.line, "POST /otlp/v1/traces HTTP/1.1");
     assert_eq!(request.headers["authorization"], "Bearer abc");
     assert_eq!(request.headers["x-tenant"], "ü");
+    assert_eq!(request.headers["x-escaped"], "a%20b", "decoded once");
+    assert!(request.headers["user-agent"].starts_with("redhanded-otlp/"));
+    assert!(!request.headers.contains_key("content-encoding"));
     assert_eq!(request.headers["content-type"], "application/x-protobuf");
     assert_eq!(request.headers["host"], collector.url["http://".len()..]);
     assert!(!request.headers.contains_key("ignored"));
@@ -209,6 +212,31 @@ fn headers_path_and_resource_reach_the_collector() {
         opentelemetry_proto::tonic::common::v1::any_value::Value::IntValue(42)
     );
     assert!(!format!("{otlp:?}").contains("abc"), "no secret in Debug");
+}
+
+#[test]
+fn what_is_compressed_arrives() {
+    const GENERAL: &str = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION";
+    for (env, encoding) in [
+        (&[(GENERAL, "gzip")][..], Some("gzip")),
+        (&[(GENERAL, "none"), (TRACES, "GZIP")], Some("gzip")),
+        (&[(GENERAL, "gzip"), (TRACES, "none")], None),
+    ] {
+        let collector = Collector::ok();
+        let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())];
+        let configured = configured(&Service::default(), &[&endpoint, env].concat());
+        assert_eq!(configured.warnings, Vec::<String>::new());
+        let Export::On(otlp) = configured.export else {
+            panic!("off")
+        };
+        otlp.accept(&small(1), None);
+        assert!(otlp.flush(Duration::from_secs(5)), "{env:?}");
+        let request = &collector.requests()[0];
+        let said = request.headers.get("content-encoding").map(String::as_str);
+        assert_eq!(said, encoding, "{env:?}");
+        assert_eq!(request.spans()[0].name, "redhanded.caught");
+    }
 }
 
 #[test]
@@ -241,4 +269,33 @@ fn code_appends_the_path_once() {
         error.to_string().contains("http://localhost:4318"),
         "{error}"
     );
+}
+
+#[test]
+fn an_endpoint_can_be_checked_without_an_exporter() {
+    for good in ["http://127.0.0.1:9", "http://no-such-host.invalid/otlp/"] {
+        assert!(Otlp::check(good).is_ok(), "{good}");
+    }
+    for bad in ["127.0.0.1:9", "ftp://c", "http://u:hunter2@c", ""] {
+        let checked = Otlp::check(bad).unwrap_err();
+        let made = Otlp::to(bad, &Service::default()).unwrap_err();
+        assert_eq!(checked.to_string(), made.to_string());
+        assert!(checked.is_endpoint(), "{checked}");
+        assert!(!checked.to_string().contains("hunter2"), "{checked}");
+    }
+}
+
+#[test]
+fn what_cannot_be_built_says_so_at_the_start() {
+    // A URI by itself, and too long for one once the path is appended.
+    let long = format!("http://c/{}", "p".repeat(65_520));
+    let made = Otlp::to(&long, &Service::default()).map(drop);
+    let error = made.unwrap_err();
+    assert!(error.is_start() && !error.is_endpoint(), "{error}");
+    assert!(error.to_string().len() < 1024, "{error}");
+
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", long.as_str())];
+    let configured = configured(&Service::default(), &env);
+    assert_eq!(configured.warnings.len(), 1);
+    off(&configured, "cannot start");
 }

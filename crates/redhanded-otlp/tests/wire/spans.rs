@@ -2,9 +2,9 @@
 
 use crate::collector::{Collector, caught, hex, small, text, values};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use redhanded_core::sink::Sink;
 use redhanded_otlp::Otlp;
 use redhanded_report::{Event, How, Outcome, Report, Role, Service};
@@ -175,7 +175,7 @@ fn an_ended_request_is_its_own_server_span_once() {
     assert_eq!(span.flags, 0x301, "sampled, parent known to be remote");
     assert_eq!(span.start_time_unix_nano, START);
     assert_eq!(span.end_time_unix_nano, START + 5_000_500_000);
-    assert_eq!(span.status, None);
+    assert_eq!(span.status, Some(Status::default()), "nothing is said");
     let got = values(&span.attributes);
     assert_eq!(got["http.response.status_code"], Value::IntValue(200));
     assert_eq!(got["redhanded.how"], text("completed"));
@@ -351,4 +351,27 @@ fn everything_is_bounded() {
     };
     assert!(stack.len() <= 32 * 1024 && stack.ends_with(" more frames\n"));
     assert!(prost::Message::encoded_len(span) < 1 << 20);
+}
+
+#[test]
+fn who_made_the_spans_stands_with_them() {
+    let collector = Collector::ok();
+    let otlp = Otlp::to(&collector.url, &Service::default()).unwrap();
+    otlp.accept(&Arc::new(caught()), None);
+    assert!(otlp.flush(Duration::from_secs(5)));
+    let body = &collector.requests()[0].body;
+    let [resource] = &body.resource_spans[..] else {
+        panic!("{} resources", body.resource_spans.len())
+    };
+    let [scoped] = &resource.scope_spans[..] else {
+        panic!("{} scopes", resource.scope_spans.len())
+    };
+    let scope = scoped.scope.as_ref().unwrap();
+    assert_eq!(
+        (scope.name.as_str(), scope.version.as_str()),
+        ("redhanded", env!("CARGO_PKG_VERSION"))
+    );
+    for url in [&resource.schema_url, &scoped.schema_url] {
+        assert_eq!(url, "https://opentelemetry.io/schemas/1.44.0");
+    }
 }
