@@ -26,6 +26,7 @@ use progress::Progress;
 use redhanded::Redhanded;
 use redhanded::report::Style;
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,12 +62,12 @@ fn serve(args: &Args) -> Result<(), Error> {
     let site = site::start(&redhanded, args.port)?;
     let mut text = format!(
         "identica serves at http://{}/ until Ctrl-C\n\nthese hang, and are caught after {SLOW_AFTER:?}:\n",
-        site.address
+        site
     );
     for culprit in culprits::all() {
         text += &format!(
             "  curl -X {} 'http://{}{}'\n",
-            culprit.method, site.address, culprit.target
+            culprit.method, site, culprit.target
         );
     }
     text += &format!("\nwhat was caught:\n  tail -f {}\n", redhanded.slow_log());
@@ -96,7 +97,7 @@ fn demonstrate(args: &Args) -> Result<i32, Error> {
     let visitors = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    visitors.block_on(day.pass(&site, plan.clone()))?;
+    visitors.block_on(day.pass(site, plan.clone()))?;
     day.progress.end();
     visitors.block_on(redhanded.flush(Duration::from_secs(5)));
     let evidence = Evidence::read(Path::new(day.log))?;
@@ -135,11 +136,11 @@ struct Day<'a> {
 }
 
 impl Day<'_> {
-    async fn pass(&mut self, site: &site::Running, plan: Arc<Plan>) -> Result<(), Error> {
+    async fn pass(&mut self, site: SocketAddr, plan: Arc<Plan>) -> Result<(), Error> {
         // Far more than it takes, and an end all the same.
         let limit = Duration::from_secs(40) + Duration::from_millis(plan.requests / 2);
         let limit = tokio::time::sleep(limit);
-        let load = visitors::visit(site.address, plan, self.progress.clone());
+        let load = visitors::visit(site, plan, self.progress.clone());
         tokio::pin!(limit, load);
         let waiters = culprits::waiters().count();
         while self.tally.is_none() || !self.evidence.is_complete(self.culprits, waiters) {

@@ -65,7 +65,8 @@ pub(crate) fn start(
         jobs: Jobs::start(),
     };
     let app = router(site).layer(redhanded.layer()); // every request is watched
-    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+    let bound = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    let listener = bound.map_err(|why| format!("port {port} cannot be used: {why}"))?;
     let address = listener.local_addr()?;
     let app = app.into_make_service_with_connect_info::<SocketAddr>(); // the reports name the client
     runtime.spawn(async move { axum::serve(listener, app).await });

@@ -109,7 +109,7 @@ impl Story<'_> {
         let _ = writeln!(text, "took       {:.1} s", self.whole.as_secs_f64());
         let _ = write!(
             text,
-            "\nlook at it   jq -r '[.event, .verdict.class, .verdict.role, .verdict.culprit.function, .request.url] | @tsv' {}\n\
+            "\nlook at it   jq -r 'select(.verdict) | [.verdict.role, .verdict.class, .verdict.culprit.function, .request.url] | @tsv' {}\n\
              in Jaeger    OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 cargo run --release -p identica\n\
              by hand      cargo run --release -p identica -- --serve\n",
             self.log

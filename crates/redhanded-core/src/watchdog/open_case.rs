@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::registry::{Fact, Mail, Slot, Stage};
 use crate::verdict::{At, Crowd, Hog, Look, Observed, judge};
 use crate::worker::Worker;
-use redhanded_capture::{LeafKind, PollOutcome, RawStack};
+use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::SystemTime;
@@ -17,6 +17,8 @@ use std::time::SystemTime;
 const ENOUGH_SAMPLES: usize = 5;
 /// A woken request that nobody polls for so long was not heard.
 const UNHEARD_NS: u64 = 60_000_000;
+/// A crowded machine gives few samples; after this time one is enough.
+const HURRY_NS: u64 = 60_000_000;
 /// Whatever has been found by then is judged.
 const PATIENCE_NS: u64 = 500_000_000;
 /// How often a look is repeated whose budget was used up.
@@ -119,7 +121,8 @@ impl OpenCase {
         }
         let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
         if self.slot.poll_mark().inside() {
-            return self.gather_inside(parts, now_ns, out_of_patience);
+            let hurry = now_ns.saturating_sub(gathering.since_ns) >= HURRY_NS;
+            return self.gather_inside(parts, now_ns, hurry, out_of_patience);
         }
         match self.slot.stage() {
             stage if stage.awaits_client() => {
@@ -134,6 +137,7 @@ impl OpenCase {
         &self,
         parts: &mut Parts<'_>,
         now_ns: u64,
+        hurry: bool,
         out_of_patience: bool,
     ) -> Option<Found> {
         let worker = Worker::at(self.slot.poll_mark().worker)?;
@@ -144,7 +148,8 @@ impl OpenCase {
         }
         let stood = now_ns.saturating_sub(standing.since_ns) >= parts.pace.early_ns;
         let blind = standing.samples.is_empty() && standing.missing.is_some();
-        let enough = standing.samples.len() >= ENOUGH_SAMPLES || blind;
+        let some = !standing.samples.is_empty() && hurry;
+        let enough = standing.samples.len() >= ENOUGH_SAMPLES || some || blind;
         if !(stood && enough || out_of_patience) {
             return None;
         }
@@ -316,7 +321,8 @@ impl OpenCase {
         let mut verdict = judge(&found.observed);
         let fingerprint = fingerprint(verdict.class, &found.stacks, self.route);
         self.looks += 1;
-        let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), now_ns);
+        // Read anew: what the look itself took belongs to the time until the verdict.
+        let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), monotonic_ns());
         self.next_look_ns = now_ns.saturating_add(elapsed_ns.max(self.slot.slow_after_ns()));
         if let Some(victims) = parts.victims.get(&self.id) {
             verdict.victims = Some(victims.count);

@@ -111,6 +111,18 @@ fn runtime_of(options: &Options) -> std::io::Result<Runtime> {
     }
 }
 
+/// A worker that goes from tokio's I/O driver straight into a poll that does not return leaves the
+/// driver to nobody, though other workers sleep (tokio#4730): with one hog no connection is served.
+/// A task from outside makes a sleeping worker take over; real servers have traffic that does it.
+fn keep_the_driver_driven(runtime: runtime::Handle) {
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(50));
+            runtime.spawn(async {});
+        }
+    });
+}
+
 fn install(options: &Options) -> Result<Redhanded, redhanded::Error> {
     let mut builder = Redhanded::builder("stall").slow_after(options.slow_after);
     for (route, after) in &options.routes {
