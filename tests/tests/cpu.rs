@@ -33,7 +33,7 @@ fn a_catastrophic_regex() {
     is_a_loop(
         "regex",
         "stall::cpu::matches",
-        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx!",
     );
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn configure(
         })
     };
     if let Some(endpoint) = endpoint {
-        Otlp::to(endpoint, service)
+        Otlp::check(endpoint)
             .map_err(|e| Error::setting(format!("otlp({endpoint:?}): {e}")))?;
     }
     let Configured {

@@ -8,6 +8,7 @@ mod docs;
 mod e2e;
 mod fmt;
 mod hammer;
+mod imports;
 mod loom;
 mod readme;
 mod servers;
@@ -27,11 +28,12 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 13] = [
+pub(crate) static ALL: [Task; 14] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
     docs::TASK,
+    imports::TASK,
     deny::TASK,
     test::TASK,
     loom::TASK,

@@ -33,9 +33,9 @@ async fn check(Query(params): Params) -> String {
     matches(params.get("q").map_or("", String::as_str)).to_string()
 }
 
-/// Nested quantifiers and a back-reference: exponential in the length of `text`.
+/// Nested quantifiers and a look-behind: exponential in the length of `text`.
 fn matches(text: &str) -> bool {
-    let pattern = RegexBuilder::new(r"^(x+)+y\1$")
+    let pattern = RegexBuilder::new(r"^(?:\w+ ?)+(?<! OR)$")
         .backtrack_limit(usize::MAX)
         .build()
         .expect("a valid pattern");
@@ -50,7 +50,7 @@ fn matches(text: &str) -> bool {
 )]
 fn count_lines(path: &str) -> String {
     let file = File::open(path).expect("a directory opens");
-    crate::stalls_in_the_next_lines!(1);
+    crate::stalls_in_the_next_lines!(5);
     BufReader::new(file)
         .lines()
         .filter_map(Result::ok)

@@ -32,7 +32,7 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
         "join" => any(join),
         "semaphore" => any(semaphore),
         "no_waker" => any(no_waker),
-        "late" => any(async || sleep(MS(300)).await),
+        "late" => any(async || sleep(MS(1000)).await),
         "nap" => any(nap),
         "panic" => any(panic),
         "secrets" | "reset" => any(channel),
