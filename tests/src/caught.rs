@@ -4,12 +4,14 @@ use crate::{PATIENCE, Stall, until};
 use redhanded::report::{Class, Confidence, Event, How, Phase, Report, Role, Verdict, WaitKind};
 use std::fmt::Write;
 
+type Demand = Box<dyn Fn(&Report) -> bool>;
+
 /// What is demanded of one record; see [`caught`].
 pub struct Caught<'s> {
     stall: &'s Stall,
     path: String,
     said: String,
-    demands: Vec<Box<dyn Fn(&Report) -> bool>>,
+    demands: Vec<Demand>,
 }
 
 impl std::fmt::Debug for Caught<'_> {

@@ -87,13 +87,11 @@ fn variables_of_opentelemetry_that_make_no_sense_are_warned_about() {
         let stall = start.start();
         stall.is_well();
         let text = stall.stderr();
-        let warning = text
-            .lines()
-            .find(|l| l.contains(name) && l.contains(value.split(' ').next().unwrap_or_default()));
-        assert!(
-            warning.is_some(),
-            "{name}={value:?} is not warned about: {text}"
-        );
+        let warned = text.lines().any(|line| line.contains(name));
+        assert!(warned, "{name}={value:?} is not warned about: {text}");
+        // The values of headers are keys to the collector: they are not repeated.
+        let shown = text.contains(value);
+        assert_eq!(shown, !name.ends_with("_HEADERS"), "{name}: {text}");
     }
 }
 
@@ -328,7 +326,7 @@ fn secrets_never_reach_the_log() {
                 q.params
                     .query
                     .get("password")
-                    .is_some_and(|v| v == "REDACTED")
+                    .is_some_and(|v| v.starts_with("REDACTED"))
             })
         });
     caught(&stall, "/reset/REDACTED").as_class(Class::StuckAwait);

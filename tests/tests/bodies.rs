@@ -20,10 +20,16 @@ fn a_client_that_does_not_read_is_no_culprit_of_ours() {
 /// The client announces a thousand bytes and sends one.
 #[test]
 fn a_client_that_does_not_send_is_no_culprit_of_ours() {
-    let stall = Stall::of(&["upload"]).start();
-    let _does_not_send = stall.send(
-        b"POST /upload/42 HTTP/1.1\r\nhost: shop.example:8080\r\ncontent-length: 1000\r\n\r\nx",
+    const UPLOAD: &[u8] =
+        b"POST /upload/42 HTTP/1.1\r\nhost: shop.example:8080\r\ncontent-length: 1000\r\n\r\nx";
+    let alone = Stall::of(&["upload"]).args(&["--without"]).start();
+    assert_eq!(
+        alone.send(UPLOAD).body_within(SLOW_AFTER),
+        None,
+        "it hangs without us"
     );
+    let stall = Stall::of(&["upload"]).start();
+    let _does_not_send = stall.send(UPLOAD);
     caught(&stall, "/upload/42")
         .as_class(Class::ClientStalled)
         .by_role(Role::Bystander)

@@ -25,7 +25,9 @@ fn late_and_hogs(stall: &Stall, hogs: &[&str]) -> Vec<Asked> {
     let mut connections = connected(stall, 1 + hogs.len()).into_iter();
     let late = connections.next().expect("its own").get_again("/late/1");
     std::thread::sleep(SLOW_AFTER / 2);
-    let hogs = connections.zip(hogs).map(|(connection, hog)| connection.get_again(hog));
+    let hogs = connections
+        .zip(hogs)
+        .map(|(connection, hog)| connection.get_again(hog));
     [late].into_iter().chain(hogs).collect()
 }
 
@@ -44,7 +46,11 @@ fn names_a_hog(args: &[&str], hogs: &[&str]) {
     let names = ["spin", "late"];
     let alone = Stall::of(&names).args(&["--without"]).args(args).start();
     let mut asked = late_and_hogs(&alone, hogs);
-    assert_eq!(asked[0].body_within(4 * SLOW_AFTER), None, "it is late without us");
+    assert_eq!(
+        asked[0].body_within(4 * SLOW_AFTER),
+        None,
+        "it is late without us"
+    );
     drop(alone);
 
     let stall = Stall::of(&names).args(&THRESHOLD).args(args).start();
@@ -54,7 +60,10 @@ fn names_a_hog(args: &[&str], hogs: &[&str]) {
         .by_role(Role::Victim)
         .at_least(Confidence::Likely)
         .never_as_culprit();
-    let ids: Vec<String> = hogs.iter().map(|path| hog(&stall, path).record().id).collect();
+    let ids: Vec<String> = hogs
+        .iter()
+        .map(|path| hog(&stall, path).record().id)
+        .collect();
     let blamed = victim.record().verdict.and_then(|v| v.victim_of);
     assert!(
         blamed.as_ref().is_some_and(|id| ids.contains(id)),

@@ -38,23 +38,20 @@ fn router(site: Site) -> Router {
         .with_state(Arc::new(site))
 }
 
-/// The site on a runtime of its own, so that its visitors do not suffer when its workers are gone.
-pub(crate) struct Running {
-    pub(crate) address: SocketAddr,
-    _runtime: Runtime,
-}
-
-/// Starts to serve on a loopback port.
+/// Starts to serve on a loopback port, and gives the address. The site has a runtime of its own, so
+/// that its visitors do not suffer when its workers are gone.
 pub(crate) fn start(
     redhanded: &Redhanded,
     port: u16,
-) -> Result<Running, Box<dyn std::error::Error>> {
+) -> Result<SocketAddr, Box<dyn std::error::Error>> {
     // Two of the culprits keep a worker each: the others carry the site on.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.max(4))
         .enable_all()
         .build()?;
+    // Never dropped: that would wait for the workers, and two of them will not come back.
+    let runtime: &'static Runtime = Box::leak(Box::new(runtime));
     let _inside = runtime.enter();
     let site = Site {
         notices: Notices::generate(),
@@ -71,11 +68,7 @@ pub(crate) fn start(
     let app = app.into_make_service_with_connect_info::<SocketAddr>(); // the reports name the client
     runtime.spawn(async move { axum::serve(listener, app).await });
     keep_the_driver_going(runtime.handle().clone())?;
-    drop(_inside);
-    Ok(Running {
-        address,
-        _runtime: runtime,
-    })
+    Ok(address)
 }
 
 /// Wakes a worker now and then. In tokio the worker that waits for sockets also runs the first

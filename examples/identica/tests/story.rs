@@ -7,44 +7,116 @@ use std::process::{Command, Output};
 fn identica(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_identica"));
     // What the environment says is stronger than the code, and would be another story.
-    for name in ["REDHANDED_SLOW_AFTER", "REDHANDED_SLOW_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+    for name in [
+        "REDHANDED_SLOW_AFTER",
+        "REDHANDED_SLOW_LOG",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ] {
         command.env_remove(name);
     }
-    command.args(args).output().expect("identica could not be started")
+    command
+        .args(args)
+        .output()
+        .expect("identica could not be started")
 }
 
 #[test]
 fn four_are_caught_and_no_innocent_is_accused() {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("story/slow-requests.jsonl");
-    let output = identica(&["--requests", "2000", "--json", "--log", &log.to_string_lossy()]);
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = identica(&[
+        "--requests",
+        "2000",
+        "--json",
+        "--log",
+        &log.to_string_lossy(),
+    ]);
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     let lines = std::fs::read_to_string(&log).unwrap_or_default();
     let all = format!("{stdout}\n{stderr}\n{lines}");
     assert_eq!(output.status.code(), Some(0), "{all}");
     let story: Value = serde_json::from_str(&stdout).expect("one line of JSON");
     assert_eq!(story["innocents_named_culprit"], 0, "{all}");
-    assert_eq!((&story["failed"], &story["lost"]), (&Value::from(0), &Value::from(0)), "{all}");
+    assert_eq!(
+        (&story["failed"], &story["lost"]),
+        (&Value::from(0), &Value::from(0)),
+        "{all}"
+    );
 
-    let caught = |class: &str, route: &str, function: &str, file: &str, place: &str, param: (&str, &str)| {
-        let found = story["caught"].as_array().into_iter().flatten().find(|c| c["route"] == route);
-        let found = found.unwrap_or_else(|| panic!("{route} was not caught: {all}"));
-        assert_eq!((&found["class"], &found["role"]), (&Value::from(class), &Value::from("culprit")), "{all}");
-        let ends = |key: &str, end: &str| found[key].as_str().is_some_and(|text| text.ends_with(end));
-        assert!(ends("function", function) && ends("file", file) && found["line"].as_u64() > Some(1), "{found}");
-        let value = found["params"][place][param.0].as_str().unwrap_or_default();
-        assert!(value.starts_with(param.1), "{found}");
-        found
-    };
-    caught("cpu_loop", "/search", "search::is_well_formed", "src/search.rs", "query", ("q", "Rindfleisch"));
-    let blocked = caught("blocked_thread", "/avatar/{user}", "avatars::ask_store", "src/avatars.rs", "path", ("user", "mallory"));
-    caught("stuck_await", "/federate", "federation::node_info", "src/federation.rs", "query", ("host", "swallowed.example"));
-    let holder = caught("stuck_await", "/boost", "boosts::boost", "src/boosts.rs", "query", ("notice", "313"));
+    let caught =
+        |class: &str, route: &str, function: &str, file: &str, place: &str, param: (&str, &str)| {
+            let found = story["caught"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|c| c["route"] == route);
+            let found = found.unwrap_or_else(|| panic!("{route} was not caught: {all}"));
+            assert_eq!(
+                (&found["class"], &found["role"]),
+                (&Value::from(class), &Value::from("culprit")),
+                "{all}"
+            );
+            let ends =
+                |key: &str, end: &str| found[key].as_str().is_some_and(|text| text.ends_with(end));
+            assert!(
+                ends("function", function)
+                    && ends("file", file)
+                    && found["line"].as_u64() > Some(1),
+                "{found}"
+            );
+            let value = found["params"][place][param.0].as_str().unwrap_or_default();
+            assert!(value.starts_with(param.1), "{found}");
+            found
+        };
+    caught(
+        "cpu_loop",
+        "/search",
+        "search::is_well_formed",
+        "src/search.rs",
+        "query",
+        ("q", "Rindfleisch"),
+    );
+    let blocked = caught(
+        "blocked_thread",
+        "/avatar/{user}",
+        "avatars::ask_store",
+        "src/avatars.rs",
+        "path",
+        ("user", "mallory"),
+    );
+    caught(
+        "stuck_await",
+        "/federate",
+        "federation::node_info",
+        "src/federation.rs",
+        "query",
+        ("host", "swallowed.example"),
+    );
+    let holder = caught(
+        "stuck_await",
+        "/boost",
+        "boosts::boost",
+        "src/boosts.rs",
+        "query",
+        ("notice", "313"),
+    );
 
-    assert!(["recvfrom", "read"].iter().any(|call| blocked["syscall"] == *call), "{blocked}");
+    assert!(
+        ["recvfrom", "read"]
+            .iter()
+            .any(|call| blocked["syscall"] == *call),
+        "{blocked}"
+    );
     assert_eq!(blocked["peer"]["address"], "127.0.0.1", "{blocked}");
     assert!(blocked["peer"]["port"].as_u64() > Some(0), "{blocked}");
     let victims = story["victims"].as_array().map_or(&[][..], Vec::as_slice);
-    assert!(victims.iter().any(|v| v["victim_of"] == holder["id"]), "{all}");
+    assert!(
+        victims.iter().any(|v| v["victim_of"] == holder["id"]),
+        "{all}"
+    );
 }
 
 #[test]
@@ -52,5 +124,8 @@ fn a_mistake_on_the_command_line_is_explained() {
     let output = identica(&["--request", "5"]);
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("\"--request\"") && told.contains("--requests N") && output.stdout.is_empty(), "{told}");
+    assert!(
+        told.contains("\"--request\"") && told.contains("--requests N") && output.stdout.is_empty(),
+        "{told}"
+    );
 }

@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 use std::net::TcpStream;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 /// What `/slow` waits for.
@@ -32,10 +34,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     } else {
         app.layer(Redhanded::builder("toy").install()?.layer())
     };
+    keep_the_driver_driven(Handle::current());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     announce(&listener.local_addr()?.to_string());
     axum::serve(listener, app).await?;
     Ok(())
+}
+
+/// A worker that goes from tokio's I/O driver straight into a poll that does not return leaves the
+/// driver to nobody, though others are idle (tokio#4730): nobody would be served any more, watched
+/// or not. Whatever is spawned wakes one that takes over.
+fn keep_the_driver_driven(runtime: Handle) {
+    std::thread::spawn(move || {
+        loop {
+            runtime.spawn(async {});
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
 }
 
 #[expect(clippy::print_stdout, reason = "who started it has to find it")]

@@ -69,6 +69,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     } else {
         Some(install(options)?)
     };
+    keep_the_driver_driven(runtime.handle().clone());
     runtime.block_on(async {
         let own_handler = if options.own_urgent {
             Some(signal(SignalKind::from_raw(SIGURG))?)
