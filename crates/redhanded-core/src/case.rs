@@ -30,6 +30,7 @@ pub(crate) struct Case {
     pub(crate) trace: TraceIds,
     pub(crate) phase: Phase,
     pub(crate) at: SystemTime,
+    pub(crate) started: SystemTime,
     pub(crate) elapsed_ns: u64,
     pub(crate) slow_after_ns: u64,
     pub(crate) verdict: Verdict,

@@ -125,11 +125,22 @@ impl Engine {
     }
 }
 
-/// A poll in progress: marked for as long as this lives. Not `Send`, because a poll stays on its
-/// thread.
-#[must_use = "dropping it ends the mark"]
+/// Something in progress that belongs to a request: marked until [`leave`](Self::leave). Dropped
+/// without that, it was left by a panic, and that is how its request ends. Not `Send`, because a
+/// poll stays on its thread.
+#[must_use = "dropping it means that a panic has left it"]
 #[derive(Debug)]
-pub struct Inside(#[expect(dead_code, reason = "its drop is what it is for")] Option<Mark>);
+pub struct Inside(Option<Mark>);
+
+impl Inside {
+    /// It is over, in good order.
+    #[inline]
+    pub fn leave(self) {
+        if let Some(mark) = self.0 {
+            mark.leave();
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Mark {
@@ -152,11 +163,20 @@ impl Mark {
             _here: PhantomData,
         }
     }
+
+    #[inline]
+    fn leave(self) {
+        self.slot.leave();
+        self.worker.restore(self.outer);
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Mark {
-    #[inline]
+    /// Only a panic comes here; the ticket may be dropped much later, by whoever catches it.
+    #[cold]
     fn drop(&mut self) {
+        self.slot.set_panicked();
         self.slot.leave();
         self.worker.restore(self.outer);
     }
@@ -177,7 +197,7 @@ impl Ticket {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         let Some(slot) = self.0 else { return poll(cx) };
-        let _inside = Mark::enter(slot);
+        let mark = Mark::enter(slot);
         let polled = if slot.wants_capture() {
             captured(slot, cx, poll)
         } else {
@@ -186,6 +206,7 @@ impl Ticket {
         if polled.is_pending() {
             keep_waker(slot, cx.waker());
         }
+        mark.leave();
         polled
     }
 
@@ -321,14 +342,8 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            close(
-                slot,
-                if std::thread::panicking() {
-                    How::Panicked
-                } else {
-                    How::Dropped
-                },
-            );
+            let panicked = std::thread::panicking() || slot.has_panicked();
+            close(slot, if panicked { How::Panicked } else { How::Dropped });
         }
     }
 }

@@ -41,7 +41,7 @@ where
         // Marked as a poll: a service may do its work here, before it returns a future.
         let inside = ticket.enter();
         let response = self.inner.call(request);
-        drop(inside);
+        inside.leave();
         ResponseFuture::new(response, ticket)
     }
 }

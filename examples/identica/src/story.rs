@@ -101,10 +101,8 @@ impl Story<'_> {
         let _ = writeln!(text, "innocents  {accused} named culprit");
         let _ = writeln!(
             text,
-            "log        {} ({} lines, {} lost)",
-            self.log,
-            self.evidence.lines,
-            self.stats.lost.total()
+            "log        {} ({} lines, {} reports lost)",
+            self.log, self.evidence.lines, self.stats.lost.reports
         );
         let _ = writeln!(text, "took       {:.1} s", self.whole.as_secs_f64());
         let _ = write!(
@@ -155,7 +153,7 @@ impl Story<'_> {
             "caught": caught,
             "victims": victims.collect::<Vec<_>>(),
             "innocents_named_culprit": self.evidence.accused(self.culprits).count(),
-            "lost": self.stats.lost.total(),
+            "lost": self.stats.lost,
             "log": self.log,
         })
     }

@@ -6,13 +6,10 @@ use crate::config::Config;
 use crate::copied;
 use crate::redact::Redactor;
 use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report, Request};
-use std::time::Duration;
 
 /// Everything of a report but its names: stacks, culprit and what follows from them.
 pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
-    let elapsed = Duration::from_nanos(case.elapsed_ns);
-    let started = case.at.checked_sub(elapsed).unwrap_or(case.at);
-    let facts = copied::facts(&case.copied, &config.headers, started);
+    let facts = copied::facts(&case.copied, &config.headers, case.started);
     let mut report = Report::new(case.event, case.id.clone());
     report.time = rfc3339(case.at).unwrap_or_default();
     report.service = config.service.clone();

@@ -10,7 +10,7 @@ use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
 use naming::Namer;
-use redhanded_report::{Class, Confidence, Event, Phase, Report};
+use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -180,17 +180,20 @@ impl Clerk {
 }
 
 /// The first line where names would take too long: modules and offsets, and no more certainty than
-/// that. Who waits for what is not known yet, so nobody is accused of it.
-fn without_names(mut report: Report, stacks: Vec<redhanded_report::Stack>) -> Report {
+/// that. Whether a pending request waits for a lock that another holds, or for its own client, is
+/// not known before its stack has names, so nobody is accused of it yet.
+fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
     if let Some(evidence) = &mut report.evidence {
         evidence.stacks = stacks;
     }
     if let Some(verdict) = report
         .verdict
         .as_mut()
-        .filter(|v| v.class == Class::StuckAwait)
+        .filter(|v| v.class == Class::StuckAwait || refine::waits_for_a_holder(v))
     {
+        verdict.role = Role::Bystander;
         verdict.confidence = Confidence::Suspected;
+        verdict.cause += "; who is to blame is known when its stack has names";
     }
     report
 }

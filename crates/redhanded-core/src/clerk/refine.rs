@@ -51,7 +51,7 @@ pub(super) fn waits_for_its_client(verdict: &Verdict) -> bool {
 }
 
 /// A lock or permit has a holder, and the holder is the culprit, not who waits.
-fn waits_for_a_holder(verdict: &Verdict) -> bool {
+pub(super) fn waits_for_a_holder(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
     let waits = matches!(verdict.class, Class::StuckAwait | Class::BlockedThread);
     waits

@@ -337,6 +337,14 @@ impl Slot {
         };
         self.how.store(word, Ordering::Relaxed);
     }
+    /// A poll was left by a panic: how the request ends is known, whoever catches it.
+    pub(crate) fn set_panicked(&self) {
+        self.set_how(How::Panicked);
+    }
+    #[inline]
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.how.load(Ordering::Relaxed) == 4
+    }
     pub(crate) fn set_ended_ns(&self, at_ns: u64) {
         self.ended_ns.store(at_ns, Ordering::Relaxed);
     }

@@ -11,7 +11,7 @@ use crate::worker::Worker;
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Samples that a verdict about a standing poll wants.
 const ENOUGH_SAMPLES: usize = 5;
@@ -39,6 +39,8 @@ pub(super) struct OpenCase {
     pub(super) gathering: Option<Gathering>,
     copied: Vec<Fact>,
     trace: TraceIds,
+    /// Wall time of its beginning, reckoned once: all its lines say the same.
+    started: SystemTime,
 }
 
 /// A look that is under way.
@@ -66,6 +68,9 @@ impl OpenCase {
         now_ns: u64,
     ) -> Self {
         let trace = TraceIds::of(&copied);
+        let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
+        let now = SystemTime::now();
+        let started = now.checked_sub(age).unwrap_or(now);
         let gathering = Some(Gathering {
             since_ns: now_ns,
             ..Gathering::default()
@@ -82,6 +87,7 @@ impl OpenCase {
             gathering,
             copied,
             trace,
+            started,
         }
     }
 
@@ -352,6 +358,7 @@ impl OpenCase {
                 Phase::ResponseBody
             },
             at: SystemTime::now(),
+            started: self.started,
             elapsed_ns,
             slow_after_ns: self.slot.slow_after_ns(),
             verdict,
