@@ -222,14 +222,18 @@ impl Caught<'_> {
         self
     }
 
-    /// No line about this path has another class or another role.
+    /// No line about this path has another class or another role; but a first line without names
+    /// may leave open who is to blame.
     #[track_caller]
     pub fn and_as_nothing_else(self) -> Self {
         let found = verdict(&self.record());
+        let leaves_open = |v: &Verdict| {
+            (v.role, v.confidence) == (Role::Bystander, Confidence::Suspected) && v.culprit.is_none()
+        };
         let differs = |r: &Report| {
-            r.verdict
-                .as_ref()
-                .is_some_and(|v| (v.class, v.role) != (found.class, found.role))
+            r.verdict.as_ref().is_some_and(|v| {
+                v.class != found.class || (v.role != found.role && !leaves_open(v))
+            })
         };
         let other: Vec<Report> = self.seen().into_iter().filter(differs).collect();
         assert!(

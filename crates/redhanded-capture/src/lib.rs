@@ -32,7 +32,12 @@
 //! }
 //! ```
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod arch;
 mod clock;
 mod leaf;

@@ -1,5 +1,10 @@
 //! What a blocked thread waits for, and whom: asked of threads that really are blocked.
-#![cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#![cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 
 use redhanded_capture::{Sampler, Syscall, Thread, peer_of, waits_for};
 use redhanded_report::{Peer, WaitKind, WaitingFor};

@@ -1,5 +1,10 @@
 //! Names: function, file and line of code that is known, whose it is, and what remains when there is nothing to read.
-#![cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#![cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 
 use redhanded_capture::{RawFrame, RawStack, Sampler, Symbolizer, Thread};
 use redhanded_report::Frame;

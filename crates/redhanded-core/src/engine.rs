@@ -54,18 +54,12 @@ impl Engine {
     /// Does nothing outside of a watched request. A shorter threshold is seen at the next round,
     /// a longer one when the former is over.
     pub fn set_current_slow_after(slow_after: std::time::Duration) {
-        let current = Worker::here()
+        let slot = Worker::here()
             .current()
-            .and_then(|key| Some((Self::of(key)?, key)));
-        let Some((engine, slot)) =
-            current.and_then(|(engine, key)| Some((engine, engine.registry.slot(key)?)))
-        else {
-            return;
-        };
+            .and_then(|key| Self::of(key)?.registry.slot(key));
+        let Some(slot) = slot else { return };
         slot.set_slow_after_ns(nanos(slow_after));
-        engine
-            .registry
-            .rearm(slot, slot.started_ns().saturating_add(nanos(slow_after)));
+        slot.rearm(slot.started_ns().saturating_add(nanos(slow_after)));
     }
 
     /// What this install was told.

@@ -119,7 +119,7 @@ impl Engine {
         };
         copy(&mut copying);
         copying.facts.done();
-        self.registry.open(slot);
+        slot.open();
         self.unpark();
         Ticket(Some(slot))
     }
@@ -215,8 +215,7 @@ impl Ticket {
     #[inline]
     pub fn responded(&mut self, status: u16, left: Option<u64>, stage: BodyStage) {
         let Some(slot) = self.0 else { return };
-        slot.responded(status, left);
-        slot.set_stage(stage.resting());
+        slot.responded(status, left, stage.resting());
         if left == Some(0) {
             self.end(How::Completed);
         }
@@ -343,7 +342,14 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
             let panicked = std::thread::panicking() || slot.has_panicked();
-            close(slot, if panicked { How::Panicked } else { How::Dropped });
+            close(
+                slot,
+                if panicked {
+                    How::Panicked
+                } else {
+                    How::Dropped
+                },
+            );
         }
     }
 }

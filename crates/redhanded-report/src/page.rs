@@ -341,9 +341,10 @@ fn identity_part(page: &mut Brush, report: &Report) {
         "time",
         &format!("{} ({})", report.time, words::event(report.event)),
     );
-    let times = report
-        .occurrences
-        .map(|times| format!(", seen {times} times in this process"));
+    let times = report.occurrences.map(|times| match times {
+        1 => ", seen once in this process".to_owned(),
+        _ => format!(", seen {times} times in this process"),
+    });
     if let Some(fingerprint) = &report.fingerprint {
         page.field(
             "fingerprint",

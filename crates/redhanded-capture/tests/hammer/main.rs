@@ -3,30 +3,80 @@
 //!
 //! `REDHANDED_HAMMER_CAPTURES` says how many captures per workload (default 300). Arguments filter workloads by name.
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub))))]
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+)))]
 fn main() {}
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod alternate;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod blocked;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod edge;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod signals;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod spin;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod target;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod truth;
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 fn main() {
     runner::main();
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(redhanded_stub)))]
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64",
+    not(redhanded_stub)
+))]
 mod runner {
     use crate::{alternate, blocked, edge, signals, spin};
     use std::io::Read;

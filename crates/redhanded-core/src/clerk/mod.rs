@@ -3,6 +3,7 @@
 mod assemble;
 mod naming;
 mod refine;
+mod remembered;
 
 use crate::case::{Case, Ended, Message};
 use crate::engine::Engine;
@@ -11,7 +12,7 @@ use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
 use naming::Namer;
 use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack};
-use std::collections::BTreeMap;
+use remembered::Remembered;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -19,8 +20,6 @@ use std::time::Duration;
 
 /// How often waiting records are tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Caught requests whose line is remembered until they end.
-const REMEMBERED: usize = 1000;
 
 /// The clerk of one install.
 pub(crate) struct Clerk {
@@ -29,8 +28,7 @@ pub(crate) struct Clerk {
     sinks: Arc<[Box<dyn Sink>]>,
     redactor: Redactor,
     namer: Namer,
-    /// By id, which sorts by time: the fullest line of each caught request that has not ended.
-    caught: BTreeMap<String, Arc<Report>>,
+    remembered: Remembered,
     log_lost: u64,
 }
 
@@ -43,7 +41,7 @@ impl Clerk {
             sinks,
             redactor,
             namer: Namer::new(),
-            caught: BTreeMap::new(),
+            remembered: Remembered::default(),
             log_lost: 0,
         }
     }
@@ -107,7 +105,7 @@ impl Clerk {
         self.write(&report);
         report.event = case.event;
         let report = Arc::new(report);
-        self.remember(report.clone());
+        self.remembered.keep(report.clone());
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, None));
@@ -118,12 +116,8 @@ impl Clerk {
         let named = self.namer.name(&case.stacks);
         let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
         if let Some(verdict) = &mut report.verdict {
-            let others = self
-                .caught
-                .values()
-                .filter(|r| r.id != case.id)
-                .map(Arc::as_ref);
-            refine::refine(verdict, &named, samples, others);
+            refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
+            self.remembered.join_victims(&case.id, verdict);
             if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {
                 report.phase = Some(Phase::RequestBody);
             }
@@ -134,7 +128,7 @@ impl Clerk {
     }
 
     fn file_end(&mut self, ended: &Ended) {
-        let caught = self.caught.remove(&ended.id);
+        let caught = self.remembered.forget(&ended.id);
         let report = assemble::ended(
             ended,
             caught.as_deref(),
@@ -157,13 +151,6 @@ impl Clerk {
             },
             Err(_) => self.engine.counts.lost_report(),
         }
-    }
-
-    fn remember(&mut self, report: Arc<Report>) {
-        if self.caught.len() >= REMEMBERED {
-            self.caught.pop_first();
-        }
-        self.caught.insert(report.id.clone(), report);
     }
 
     /// Brings what others have counted into the one count that every record carries.

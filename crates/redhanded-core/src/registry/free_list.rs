@@ -15,6 +15,11 @@ pub(crate) struct FreeList(AtomicU64);
 #[derive(Debug)]
 pub(crate) struct Link(AtomicU32);
 
+/// Something that can be in a [`FreeList`].
+pub(crate) trait Linked {
+    fn link(&self) -> &Link;
+}
+
 impl Link {
     pub(crate) fn new() -> Self {
         Self(AtomicU32::new(NONE))
@@ -34,22 +39,23 @@ impl FreeList {
         Self(AtomicU64::new(pack(0, NONE)))
     }
 
-    /// Takes an index; `link` finds the link of an index that once was pushed.
+    /// Takes a member; `find` finds it by the index that it was pushed with.
     #[inline]
-    pub(crate) fn pop<'a>(&self, link: impl Fn(u32) -> Option<&'a Link>) -> Option<u32> {
+    pub(crate) fn pop<'a, T: Linked>(&self, find: impl Fn(u32) -> Option<&'a T>) -> Option<&'a T> {
         let mut head = self.0.load(Ordering::Acquire);
         loop {
             let (tag, index) = unpack(head);
             if index == NONE {
                 return None;
             }
-            let next = link(index)?.0.load(Ordering::Relaxed);
+            let member = find(index)?;
+            let next = member.link().0.load(Ordering::Relaxed);
             let new = pack(tag.wrapping_add(1), next);
             match self
                 .0
                 .compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire)
             {
-                Ok(_) => return Some(index),
+                Ok(_) => return Some(member),
                 Err(now) => head = now,
             }
         }
@@ -80,23 +86,37 @@ mod model {
     use loom::sync::Arc;
     use loom::thread;
 
+    struct Member {
+        index: u32,
+        link: Link,
+    }
+
+    impl Linked for Member {
+        fn link(&self) -> &Link {
+            &self.link
+        }
+    }
+
     #[test]
     fn no_index_is_given_to_two() {
         loom::model(|| {
-            let list = Arc::new((FreeList::new(), [Link::new(), Link::new()]));
-            list.0.push(0, &list.1[0]);
-            list.0.push(1, &list.1[1]);
+            let members = [0, 1].map(|index| Member {
+                index,
+                link: Link::new(),
+            });
+            let list = Arc::new((FreeList::new(), members));
+            list.0.push(0, &list.1[0].link);
+            list.0.push(1, &list.1[1].link);
             let other = {
                 let list = list.clone();
                 thread::spawn(move || {
-                    let taken = list.0.pop(|i| list.1.get(i as usize));
-                    if let Some(i) = taken {
-                        list.0.push(i, &list.1[i as usize]);
+                    if let Some(taken) = list.0.pop(|i| list.1.get(i as usize)) {
+                        list.0.push(taken.index, &taken.link);
                     }
                 })
             };
-            let a = list.0.pop(|i| list.1.get(i as usize));
-            let b = list.0.pop(|i| list.1.get(i as usize));
+            let pop = || list.0.pop(|i| list.1.get(i as usize)).map(|m| m.index);
+            let (a, b) = (pop(), pop());
             assert!(a.is_none() || a != b, "{a:?} given twice");
             other.join().unwrap();
         });

@@ -26,9 +26,9 @@ const SEGMENTS: usize = 16;
 
 #[derive(Debug)]
 struct Chunk {
-    /// Earliest due time among the slots, in nanoseconds on the engine's clock. May be too early,
-    /// never too late.
-    due_ns: AtomicU64,
+    /// Earliest due time among the slots, in nanoseconds of the monotonic clock. May be too early,
+    /// never too late. Outside of the chunk, so that every slot can have a reference to it.
+    due_ns: &'static AtomicU64,
     slots: [Slot; CHUNK],
 }
 
@@ -79,9 +79,7 @@ impl Shard {
 
     #[inline]
     fn pop(&'static self) -> Option<&'static Slot> {
-        self.free
-            .pop(|i| self.slot(i).map(|s| &s.link))
-            .and_then(|i| self.slot(i))
+        self.free.pop(|i| self.slot(i))
     }
 
     /// Adds the next segment and returns one of its slots; `None` when the shard is full.
@@ -93,14 +91,13 @@ impl Shard {
         }
         let cell = self.segments.get(*grown)?;
         let first = ((1usize << *grown) - 1) * CHUNK;
-        let chunk = |c: usize| Chunk {
-            due_ns: AtomicU64::new(u64::MAX),
-            slots: std::array::from_fn(|s| {
-                Slot::new(
-                    Key::new(engine, shard, (first + c * CHUNK + s) as u32),
-                    &self.free,
-                )
-            }),
+        let chunk = |c: usize| {
+            let due_ns: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(u64::MAX)));
+            let key = |s| Key::new(engine, shard, (first + c * CHUNK + s) as u32);
+            Chunk {
+                due_ns,
+                slots: std::array::from_fn(|s| Slot::new(key(s), &self.free, due_ns)),
+            }
         };
         let chunks: &'static [Chunk] = Box::leak((0..1 << *grown).map(chunk).collect());
         cell.set(chunks).ok()?;
@@ -146,33 +143,6 @@ impl Registry {
             .or_else(|| shard.grow(self.engine, number as u8))?;
         slot.prepare(started_ns, slow_after_ns);
         Some(slot)
-    }
-
-    /// Makes a taken slot visible to the watchdog.
-    #[inline]
-    pub(crate) fn open(&self, slot: &'static Slot) -> u32 {
-        let generation = slot.hand.open();
-        self.due_at(slot.key, slot.due_ns());
-        generation
-    }
-
-    /// Sets when the watchdog is to look at a slot next.
-    pub(crate) fn rearm(&self, slot: &Slot, due_ns: u64) {
-        slot.set_due_ns(due_ns);
-        self.due_at(slot.key, due_ns);
-    }
-
-    #[inline]
-    fn due_at(&self, key: Key, due_ns: u64) {
-        let chunk = self
-            .shards
-            .get(key.shard() as usize)
-            .and_then(|s| s.chunk(key.index()));
-        if let Some(chunk) = chunk
-            && due_ns < chunk.due_ns.load(Ordering::SeqCst)
-        {
-            chunk.due_ns.fetch_min(due_ns, Ordering::SeqCst);
-        }
     }
 
     /// The slot of a key of this registry.
@@ -242,7 +212,7 @@ mod tests {
                 .map(|_| registry.take(0, round, 5).unwrap())
                 .collect();
             taken.iter().for_each(|s| {
-                registry.open(s);
+                s.open();
                 keys.insert(s.key);
             });
             assert_eq!(registry.in_flight(), 100);
@@ -267,12 +237,12 @@ mod tests {
             .collect();
         assert_eq!(registry.due(u64::MAX - 1, |_| panic!("not open yet")), None);
         slots.iter().for_each(|s| {
-            registry.open(s);
+            s.open();
         });
         let mut shown = 0;
         let next = registry.due(1049, |s| {
             shown += 1;
-            registry.rearm(s, 9_000);
+            s.rearm(9_000);
         });
         assert_eq!((shown, next), (50, Some(1050)));
         let mut again = 0;

@@ -1,7 +1,7 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
 use super::facts_arena::FactsArena;
-use super::free_list::{FreeList, Link};
+use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
@@ -117,6 +117,7 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
+const PANICKED: u32 = 4;
 const HOWS: [How; 5] = [
     How::Dropped,
     How::Completed,
@@ -132,14 +133,15 @@ pub(crate) struct Slot {
     pub(super) link: Link,
     /// The list it goes back to, wherever its request ends.
     home: &'static FreeList,
+    /// Earliest due time among the slots of its chunk.
+    chunk_due_ns: &'static AtomicU64,
     poll: AtomicU64,
     started_ns: AtomicU64,
     slow_after_ns: AtomicU64,
     due_ns: AtomicU64,
     ended_ns: AtomicU64,
-    stage: AtomicU32,
-    status: AtomicU32,
-    how: AtomicU32,
+    /// Stage, then how it ended, then the HTTP status: one word, written by its own thread only.
+    life: AtomicU32,
     progress: AtomicU32,
     wants_capture: AtomicU32,
     /// Bytes of the body still to come; `u64::MAX` when nobody knows.
@@ -151,11 +153,19 @@ pub(crate) struct Slot {
     pub(crate) facts: FactsArena,
 }
 
+impl Linked for Slot {
+    #[inline]
+    fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
 impl Slot {
-    pub(super) fn new(key: Key, home: &'static FreeList) -> Self {
+    pub(super) fn new(key: Key, home: &'static FreeList, chunk_due_ns: &'static AtomicU64) -> Self {
         Self {
             key,
             home,
+            chunk_due_ns,
             hand: Handshake::new(),
             link: Link::new(),
             poll: AtomicU64::new(0),
@@ -163,9 +173,7 @@ impl Slot {
             slow_after_ns: AtomicU64::new(0),
             due_ns: AtomicU64::new(u64::MAX),
             ended_ns: AtomicU64::new(0),
-            stage: AtomicU32::new(0),
-            status: AtomicU32::new(0),
-            how: AtomicU32::new(0),
+            life: AtomicU32::new(0),
             progress: AtomicU32::new(0),
             wants_capture: AtomicU32::new(0),
             left: AtomicU64::new(u64::MAX),
@@ -176,7 +184,8 @@ impl Slot {
         }
     }
 
-    /// The owner of a free slot resets what the last request left.
+    /// The owner of a free slot resets what the last request left, as far as it would be read
+    /// before it is written.
     #[inline]
     pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64) {
         self.poll.store(0, Ordering::Relaxed);
@@ -184,11 +193,7 @@ impl Slot {
         self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
         self.due_ns
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
-        self.ended_ns.store(0, Ordering::Relaxed);
-        self.stage.store(0, Ordering::Relaxed);
-        self.status.store(0, Ordering::Relaxed);
-        self.how.store(0, Ordering::Relaxed);
-        self.progress.store(0, Ordering::Relaxed);
+        self.life.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
     }
 
@@ -228,29 +233,47 @@ impl Slot {
     pub(crate) fn due_ns(&self) -> u64 {
         self.due_ns.load(Ordering::Relaxed)
     }
-    pub(super) fn set_due_ns(&self, due_ns: u64) {
+
+    /// Makes a taken slot visible to the watchdog.
+    #[inline]
+    pub(crate) fn open(&self) {
+        self.hand.open();
+        self.lower_chunk_due(self.due_ns());
+    }
+
+    /// Sets when the watchdog is to look at it next.
+    pub(crate) fn rearm(&self, due_ns: u64) {
         self.due_ns.store(due_ns, Ordering::Relaxed);
+        self.lower_chunk_due(due_ns);
+    }
+
+    #[inline]
+    fn lower_chunk_due(&self, due_ns: u64) {
+        if due_ns < self.chunk_due_ns.load(Ordering::SeqCst) {
+            self.chunk_due_ns.fetch_min(due_ns, Ordering::SeqCst);
+        }
     }
 
     #[inline]
     pub(crate) fn set_stage(&self, stage: Stage) {
-        self.stage.store(stage as u32, Ordering::Relaxed);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(life & !0xff | stage as u32, Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn stage(&self) -> Stage {
-        Stage::from_word(self.stage.load(Ordering::Relaxed))
+        Stage::from_word(self.life.load(Ordering::Relaxed) & 0xff)
     }
 
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
-    pub(crate) fn responded(&self, status: u16, left: Option<u64>) {
-        self.status.store(u32::from(status), Ordering::Relaxed);
+    pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
+        self.life
+            .store(u32::from(status) << 16 | stage as u32, Ordering::Relaxed);
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
-        u16::try_from(self.status.load(Ordering::Relaxed))
-            .ok()
-            .filter(|s| *s != 0)
+        Some((self.life.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
     }
 
     /// `bytes` of the body went out; says how many are left, if anybody knows.
@@ -283,7 +306,8 @@ impl Slot {
     /// slot is no longer ours: a waker's drop may run anybody's code.
     #[inline]
     pub(crate) fn recycle(&self) {
-        if self.kept_waker() == [0, 0] {
+        // A vtable is never null, whatever the data pointer is.
+        if self.kept_waker[1].load(Ordering::Relaxed) == 0 {
             self.go_home();
         } else {
             self.recycle_with_waker();
@@ -332,10 +356,12 @@ impl Slot {
             How::Completed => 1,
             How::ClientGone => 2,
             How::Cancelled => 3,
-            How::Panicked => 4,
+            How::Panicked => PANICKED,
             _ => 0,
         };
-        self.how.store(word, Ordering::Relaxed);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(life & !0xff00 | word << 8, Ordering::Relaxed);
     }
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
@@ -343,15 +369,16 @@ impl Slot {
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        self.how.load(Ordering::Relaxed) == 4
+        self.life.load(Ordering::Relaxed) >> 8 & 0xff == PANICKED
     }
+    /// Zero, before the slot is kept: the time of an end before that is not known.
     pub(crate) fn set_ended_ns(&self, at_ns: u64) {
         self.ended_ns.store(at_ns, Ordering::Relaxed);
     }
     pub(crate) fn ending(&self) -> Ending {
         Ending {
             how: HOWS
-                .get(self.how.load(Ordering::Relaxed) as usize)
+                .get((self.life.load(Ordering::Relaxed) >> 8 & 0xff) as usize)
                 .copied()
                 .unwrap_or_default(),
             status: self.status(),

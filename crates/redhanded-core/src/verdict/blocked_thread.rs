@@ -19,6 +19,7 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let on_what = poll
         .waiting_for
         .as_ref()
+        .filter(|w| w.what != call)
         .map(|w| format!(" ({})", w.what))
         .unwrap_or_default();
     let ran = match poll.timeslices {

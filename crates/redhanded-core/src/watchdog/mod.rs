@@ -182,14 +182,14 @@ impl Watchdog {
         let Some(generation) = slot.hand.pin(None) else {
             return;
         };
-        let registry = &self.engine.registry;
         let keep = match self.excused_until(slot, generation, now_ns) {
             Some(due_ns) => {
-                registry.rearm(slot, due_ns);
+                slot.rearm(due_ns);
                 false
             }
             None => {
-                registry.rearm(slot, u64::MAX);
+                slot.rearm(u64::MAX);
+                slot.set_ended_ns(0);
                 self.catch(slot, generation, now_ns)
             }
         };

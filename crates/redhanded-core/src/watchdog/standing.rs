@@ -5,7 +5,9 @@ use crate::engine::Engine;
 use crate::registry::{Key, PollMark, Slot};
 use crate::verdict::StandingPoll;
 use crate::worker::Worker;
-use redhanded_capture::{Activity, NoStack, RawStack, Sample, Sampler, Syscall, Thread, peer_of, waits_for};
+use redhanded_capture::{
+    Activity, NoStack, RawStack, Sample, Sampler, Syscall, Thread, peer_of, waits_for,
+};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
