@@ -228,7 +228,8 @@ impl Caught<'_> {
     pub fn and_as_nothing_else(self) -> Self {
         let found = verdict(&self.record());
         let leaves_open = |v: &Verdict| {
-            (v.role, v.confidence) == (Role::Bystander, Confidence::Suspected) && v.culprit.is_none()
+            (v.role, v.confidence) == (Role::Bystander, Confidence::Suspected)
+                && v.culprit.is_none()
         };
         let differs = |r: &Report| {
             r.verdict.as_ref().is_some_and(|v| {

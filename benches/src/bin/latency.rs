@@ -69,11 +69,22 @@ struct Collect(Mutex<Sender<Found>>);
 
 impl Sink for Collect {
     fn accept(&self, report: &Arc<Report>, _: Option<&Arc<Report>>) {
-        let (Event::Caught, Some(verdict)) = (report.event, &report.verdict) else { return };
+        let (Event::Caught, Some(verdict)) = (report.event, &report.verdict) else {
+            return;
+        };
         let verdict_at = humantime::parse_rfc3339(&report.time).unwrap_or(SystemTime::UNIX_EPOCH);
-        let to_disk = SystemTime::now().duration_since(verdict_at).unwrap_or_default();
-        let overdue_ms = report.elapsed_ms.zip(report.slow_after_ms).map_or(0.0, |(e, s)| e - s);
-        let found = Found { class: verdict.class, to_verdict_ms: overdue_ms, to_disk_ms: to_disk.as_secs_f64() * 1e3 };
+        let to_disk = SystemTime::now()
+            .duration_since(verdict_at)
+            .unwrap_or_default();
+        let overdue_ms = report
+            .elapsed_ms
+            .zip(report.slow_after_ms)
+            .map_or(0.0, |(e, s)| e - s);
+        let found = Found {
+            class: verdict.class,
+            to_verdict_ms: overdue_ms,
+            to_disk_ms: to_disk.as_secs_f64() * 1e3,
+        };
         if let Ok(sender) = self.0.lock() {
             let _ = sender.send(found);
         }
@@ -89,9 +100,14 @@ impl Sink for Collect {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let log = std::env::temp_dir().join(format!("redhanded-latency-{}.jsonl", std::process::id()));
     let (sender, found) = channel();
-    let builder = Redhanded::builder("latency").slow_after(SLOW_AFTER).slow_log(&log);
+    let builder = Redhanded::builder("latency")
+        .slow_after(SLOW_AFTER)
+        .slow_log(&log);
     let redhanded = builder.sink(Collect(Mutex::new(sender))).install()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let (router, uris) = routes();
     let app = router.layer(redhanded.layer()).with_state(());
     // The first ones load the symbols, which happens once in a process.
@@ -99,11 +115,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (idle, busy) = measured.split_at(measured.len() / 2);
     run(&runtime, &app, warm_up);
     while found.try_recv().is_ok() {}
-    print("idle", run_and_collect(&runtime, &app, idle, &found), redhanded.stats());
+    print(
+        "idle",
+        run_and_collect(&runtime, &app, idle, &found),
+        redhanded.stats(),
+    );
     let stop = Arc::new(AtomicBool::new(false));
     let cores = std::thread::available_parallelism()?.get();
     let hogs: Vec<_> = (0..4 * cores).map(|_| hog(stop.clone())).collect();
-    print("busy", run_and_collect(&runtime, &app, busy, &found), redhanded.stats());
+    print(
+        "busy",
+        run_and_collect(&runtime, &app, busy, &found),
+        redhanded.stats(),
+    );
     stop.store(true, Ordering::Relaxed);
     hogs.into_iter().for_each(|h| drop(h.join()));
     let _ = std::fs::remove_file(&log);
@@ -126,7 +150,12 @@ fn run(runtime: &tokio::runtime::Runtime, app: &Router, uris: &[String]) {
     }
 }
 
-fn run_and_collect(runtime: &tokio::runtime::Runtime, app: &Router, uris: &[String], found: &Receiver<Found>) -> Vec<Found> {
+fn run_and_collect(
+    runtime: &tokio::runtime::Runtime,
+    app: &Router,
+    uris: &[String],
+    found: &Receiver<Found>,
+) -> Vec<Found> {
     run(runtime, app, uris);
     let mut all = Vec::new();
     while all.len() < uris.len() {
@@ -142,8 +171,18 @@ fn run_and_collect(runtime: &tokio::runtime::Runtime, app: &Router, uris: &[Stri
 fn print(machine: &str, found: Vec<Found>, stats: Stats) {
     let percentiles = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
-        let at = |q: f64| values.get(((values.len().max(1) - 1) as f64 * q).round() as usize).copied().unwrap_or(f64::NAN);
-        format!("p50 {:6.1} p99 {:6.1} max {:6.1}", at(0.5), at(0.99), at(1.0))
+        let at = |q: f64| {
+            values
+                .get(((values.len().max(1) - 1) as f64 * q).round() as usize)
+                .copied()
+                .unwrap_or(f64::NAN)
+        };
+        format!(
+            "p50 {:6.1} p99 {:6.1} max {:6.1}",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        )
     };
     for class in [Class::CpuLoop, Class::BlockedThread, Class::StuckAwait] {
         let of_class = || found.iter().filter(|f| f.class == class);

@@ -94,7 +94,7 @@ impl Copying<'_> {
 impl Engine {
     /// Opens a ticket: a slot that `copy` fills, visible to the watchdog from then on.
     ///
-    /// `slow_after_ns` overrides the default threshold. After [`Engine::shutdown`], and with four
+    /// `slow_after_ns` overrides the default threshold. After [`Installed::shutdown`](crate::Installed::shutdown), and with four
     /// million requests in flight, the ticket is empty: the request runs unwatched and is counted.
     #[inline]
     pub fn open(

@@ -28,8 +28,7 @@ pub(crate) fn configure(
         })
     };
     if let Some(endpoint) = endpoint {
-        Otlp::check(endpoint)
-            .map_err(|e| Error::setting(format!("otlp({endpoint:?}): {e}")))?;
+        Otlp::check(endpoint).map_err(|e| Error::setting(format!("otlp({endpoint:?}): {e}")))?;
     }
     let Configured {
         export, warnings, ..

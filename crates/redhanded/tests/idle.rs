@@ -8,14 +8,26 @@ use tower::{Layer, ServiceExt, service_fn};
 
 /// Voluntary and involuntary context switches of all our threads.
 fn switches() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("/proc").flatten();
+    let tasks = std::fs::read_dir("/proc/self/task")
+        .expect("/proc")
+        .flatten();
     let ours = tasks.filter(|t| {
-        std::fs::read_to_string(t.path().join("comm")).is_ok_and(|name| name.starts_with("redhanded-"))
+        std::fs::read_to_string(t.path().join("comm"))
+            .is_ok_and(|name| name.starts_with("redhanded-"))
     });
     let counts = ours.map(|t| {
         let status = std::fs::read_to_string(t.path().join("status")).expect("a status");
-        let count = |l: &str| l.rsplit('\t').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
-        status.lines().filter(|l| l.contains("ctxt_switches")).map(count).sum::<u64>()
+        let count = |l: &str| {
+            l.rsplit('\t')
+                .next()
+                .and_then(|n| n.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        status
+            .lines()
+            .filter(|l| l.contains("ctxt_switches"))
+            .map(count)
+            .sum::<u64>()
     });
     counts.sum()
 }
@@ -23,12 +35,21 @@ fn switches() -> u64 {
 #[tokio::test]
 async fn an_idle_process_is_not_woken() {
     let log = tempfile::tempdir().expect("a directory");
-    let builder = Redhanded::builder("idle").slow_after(Duration::from_millis(200)).slow_log(log.path().join("log"));
+    let builder = Redhanded::builder("idle")
+        .slow_after(Duration::from_millis(200))
+        .slow_log(log.path().join("log"));
     let redhanded = builder.install().expect("an install");
-    let service = redhanded.layer().layer(service_fn(|_: http::Request<()>| async {
-        Ok::<_, Infallible>(http::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
-    }));
-    service.oneshot(http::Request::new(())).await.expect("infallible");
+    let service = redhanded
+        .layer()
+        .layer(service_fn(|_: http::Request<()>| async {
+            Ok::<_, Infallible>(http::Response::new(
+                http_body_util::Empty::<bytes::Bytes>::new(),
+            ))
+        }));
+    service
+        .oneshot(http::Request::new(()))
+        .await
+        .expect("infallible");
     assert_eq!(redhanded.in_flight(), 0);
     // It lingers for a second; then a whole second without a switch is what is asked for.
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -38,6 +59,9 @@ async fn an_idle_process_is_not_woken() {
         if switches() == before {
             break;
         }
-        assert!(Instant::now() < deadline, "our threads wake up in an idle process");
+        assert!(
+            Instant::now() < deadline,
+            "our threads wake up in an idle process"
+        );
     }
 }

@@ -15,17 +15,27 @@ const REQUESTS: usize = 10_000;
 async fn a_storm_is_counted_and_harmless() {
     let directory = tempfile::tempdir().expect("a directory");
     let log = directory.path().join("slow.jsonl");
-    let redhanded = Redhanded::builder("storm").slow_after(Duration::from_millis(300)).slow_log(&log).install().expect("an install");
+    let redhanded = Redhanded::builder("storm")
+        .slow_after(Duration::from_millis(300))
+        .slow_log(&log)
+        .install()
+        .expect("an install");
     let answer = Arc::new(Semaphore::new(0));
     let database = answer.clone();
-    let service = redhanded.layer().layer(service_fn(move |_: http::Request<()>| {
-        let database = database.clone();
-        async move {
-            let _ = database.acquire().await;
-            Ok::<_, Infallible>(http::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
-        }
-    }));
-    let hanging: Vec<_> = (0..REQUESTS).map(|_| tokio::spawn(service.clone().oneshot(http::Request::new(())))).collect();
+    let service = redhanded
+        .layer()
+        .layer(service_fn(move |_: http::Request<()>| {
+            let database = database.clone();
+            async move {
+                let _ = database.acquire().await;
+                Ok::<_, Infallible>(http::Response::new(
+                    http_body_util::Empty::<bytes::Bytes>::new(),
+                ))
+            }
+        }));
+    let hanging: Vec<_> = (0..REQUESTS)
+        .map(|_| tokio::spawn(service.clone().oneshot(http::Request::new(()))))
+        .collect();
     let deadline = Instant::now() + Duration::from_secs(60);
     while redhanded.stats().caught < REQUESTS as u64 {
         assert!(Instant::now() < deadline, "{:?}", redhanded.stats());
@@ -38,10 +48,24 @@ async fn a_storm_is_counted_and_harmless() {
     assert!(redhanded.flush(Duration::from_secs(20)).await);
     assert_eq!(redhanded.in_flight(), 0);
     let stats = redhanded.stats();
-    assert_eq!((stats.caught, stats.internal_errors, stats.lost.reports), (REQUESTS as u64, 0, 0), "{stats:?}");
+    assert_eq!(
+        (stats.caught, stats.internal_errors, stats.lost.reports),
+        (REQUESTS as u64, 0, 0),
+        "{stats:?}"
+    );
     let text = std::fs::read_to_string(&log).expect("a log");
-    let records: Vec<Report> = text.lines().map(|l| serde_json::from_str(l).expect("a record")).collect();
+    let records: Vec<Report> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("a record"))
+        .collect();
     let caught = records.iter().filter(|r| r.event == Event::Caught).count() as u64;
-    assert!((1..=10).contains(&caught), "{caught} lines for one fingerprint");
-    assert_eq!(stats.repeats, REQUESTS as u64 - caught, "everyone has a line or is a repeat");
+    assert!(
+        (1..=10).contains(&caught),
+        "{caught} lines for one fingerprint"
+    );
+    assert_eq!(
+        stats.repeats,
+        REQUESTS as u64 - caught,
+        "everyone has a line or is a repeat"
+    );
 }
