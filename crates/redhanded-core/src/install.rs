@@ -3,7 +3,7 @@
 use crate::case::Message;
 use crate::clerk::Clerk;
 use crate::config::{Config, DEFAULT_LOG, Error, Log};
-use crate::engine::Engine;
+use crate::engine::{Engine, Stats};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, SlowLog, Target};
 use crate::watchdog::Watchdog;
@@ -158,6 +158,13 @@ impl Installed {
     /// Where reports go: a path, or `stderr`.
     pub fn log(&self) -> &str {
         &self.log_note
+    }
+
+    /// What was seen and lost so far.
+    pub fn stats(&self) -> Stats {
+        let lost_events = self.sinks.iter().map(|s| s.lost()).sum();
+        self.engine.counts.set_lost_events(lost_events);
+        self.engine.stats()
     }
 
     /// What can be seen in this process, in one phrase.

@@ -6,9 +6,7 @@ use crate::when::{Interval, time};
 use crate::{names, snapshots, stacktrace, text};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanLinks};
-use redhanded_report::{
-    Action, Evidence, OverRepresented, Peer, Phase, Report, Request, Verdict, WaitKind,
-};
+use redhanded_report::{Action, Evidence, OverRepresented, Peer, Phase, Report, Request, Verdict};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -49,9 +47,9 @@ fn attributes(report: &Report) -> Attributes {
     to.maybe_float("redhanded.elapsed_ms", report.elapsed_ms);
     to.maybe_float("redhanded.slow_after_ms", report.slow_after_ms);
     to.maybe_float("redhanded.deadline_ms", report.deadline_ms);
-    to.maybe_text("redhanded.phase", report.phase.map(phase));
+    to.maybe_text("redhanded.phase", report.phase.map(Phase::as_str));
     if report.action != Action::None {
-        to.text("redhanded.action", action(report.action));
+        to.text("redhanded.action", report.action.as_str());
     }
     if report.lost.total() > 0 {
         to.int("redhanded.lost", report.lost.total());
@@ -95,7 +93,7 @@ fn finding(to: &mut Attributes, verdict: &Verdict) {
         peer(to, remote);
     }
     if let Some(waiting) = &verdict.waiting_for {
-        to.text("redhanded.waiting_for.kind", wait_kind(waiting.kind));
+        to.text("redhanded.waiting_for.kind", waiting.kind.as_str());
         to.text("redhanded.waiting_for.what", &waiting.what);
     }
     to.maybe_text("redhanded.holder", verdict.holder.as_ref());
@@ -225,41 +223,4 @@ fn client_chosen(to: &mut Attributes, request: &Request) {
     all("param.job", &request.params.job);
     all("param.path", &request.params.path);
     all("param.query", &request.params.query);
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::RequestBody => "request_body",
-        Phase::Handler => "handler",
-        Phase::ResponseBody => "response_body",
-        Phase::Job => "job",
-        _ => "unknown",
-    }
-}
-
-fn action(action: Action) -> &'static str {
-    match action {
-        Action::None => "none",
-        Action::Cancelled => "cancelled",
-        Action::Refused => "refused",
-        Action::Drained => "drained",
-        Action::Exited => "exited",
-        _ => "unknown",
-    }
-}
-
-fn wait_kind(kind: WaitKind) -> &'static str {
-    match kind {
-        WaitKind::Lock => "lock",
-        WaitKind::Channel => "channel",
-        WaitKind::Semaphore => "semaphore",
-        WaitKind::Timer => "timer",
-        WaitKind::Task => "task",
-        WaitKind::BlockingPool => "blocking_pool",
-        WaitKind::Socket => "socket",
-        WaitKind::File => "file",
-        WaitKind::Child => "child",
-        WaitKind::Client => "client",
-        _ => "other",
-    }
 }

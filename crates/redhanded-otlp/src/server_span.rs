@@ -47,7 +47,7 @@ fn attributes(ended: &Report, caught: Option<&Report>, request: Option<&Request>
         mapping::request(&mut to, request);
     }
     if let Some(outcome) = &ended.outcome {
-        to.text("redhanded.how", how(outcome.how));
+        to.text("redhanded.how", outcome.how.as_str());
         to.maybe_int(names::HTTP_RESPONSE_STATUS_CODE, outcome.status);
         to.maybe_text(names::ERROR_TYPE, error_type(outcome));
     }
@@ -80,21 +80,10 @@ fn status(outcome: &Outcome) -> Status {
 
 fn error_type(outcome: &Outcome) -> Option<String> {
     if outcome.how != How::Completed {
-        return Some(how(outcome.how).to_owned());
+        return Some(outcome.how.as_str().to_owned());
     }
     outcome
         .status
         .filter(|status| *status >= 500)
         .map(|status| status.to_string())
-}
-
-fn how(how: How) -> &'static str {
-    match how {
-        How::Completed => "completed",
-        How::Dropped => "dropped",
-        How::ClientGone => "client_gone",
-        How::Cancelled => "cancelled",
-        How::Panicked => "panicked",
-        _ => "unknown",
-    }
 }

@@ -22,6 +22,7 @@ mod report;
 mod request;
 mod stack;
 mod verdict;
+mod words;
 
 pub use evidence::{Evidence, LogEvent, Machine, OutboundCall, SpanSnapshot, Thread};
 pub use page::{Style, headline, page};

@@ -3,7 +3,6 @@
 mod brush;
 mod format;
 mod stack;
-mod words;
 
 use crate::{Evidence, Peer, Report, Request, Role, Thread, Verdict};
 use brush::{Brush, Ink};
@@ -73,7 +72,7 @@ pub fn page(report: &Report, style: Style) -> String {
 ///   "2026-07-01T02:03:04.000005Z caught CULPRIT cpu_loop, proved: GET /search 2.01 s at app::matches src/search.rs:41 [01K1]");
 /// ```
 pub fn headline(report: &Report) -> String {
-    let mut line = format!("{} {}", shown(&report.time), words::event(report.event));
+    let mut line = format!("{} {}", shown(&report.time), report.event.as_str());
     let mut add = |separator: &str, text: String| {
         line.push_str(separator);
         line.push_str(&text);
@@ -132,11 +131,7 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
     if let Some(waiting_for) = &verdict.waiting_for {
         page.field(
             "waits for",
-            &format!(
-                "{}: {}",
-                words::wait_kind(waiting_for.kind),
-                waiting_for.what
-            ),
+            &format!("{}: {}", waiting_for.kind.as_str(), waiting_for.what),
         );
     }
     page.optional("held by", verdict.holder.as_deref());
@@ -212,9 +207,7 @@ fn pairs(page: &mut Brush, kind: &str, values: &BTreeMap<String, String>) {
 fn time_part(page: &mut Brush, report: &Report) {
     let parts = [
         report.elapsed_ms.map(duration),
-        report
-            .phase
-            .map(|phase| format!("in {}", words::phase(phase))),
+        report.phase.map(|phase| format!("in {}", phase.as_str())),
         report
             .slow_after_ms
             .map(|ms| format!("slow after {}", duration(ms))),
@@ -339,7 +332,7 @@ fn identity_part(page: &mut Brush, report: &Report) {
     page.field("id", &report.id);
     page.field(
         "time",
-        &format!("{} ({})", report.time, words::event(report.event)),
+        &format!("{} ({})", report.time, report.event.as_str()),
     );
     let times = report.occurrences.map(|times| match times {
         1 => ", seen once in this process".to_owned(),
@@ -353,7 +346,7 @@ fn identity_part(page: &mut Brush, report: &Report) {
     }
     page.field("service", &format::service(&report.service));
     if report.action != crate::Action::None {
-        page.field("action", words::action(report.action));
+        page.field("action", report.action.as_str());
     }
     if !report.durable {
         page.field(

@@ -34,7 +34,7 @@ impl Redhanded {
 
     /// What was seen and lost so far.
     pub fn stats(&self) -> Stats {
-        self.installed.engine().stats()
+        self.installed.stats()
     }
 
     /// Number of requests in flight. Looks at every slot: for people and tests, not for a hot path.

@@ -3,7 +3,7 @@
 use super::Task;
 use crate::failure::Failure;
 use crate::{run, say, tree};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) const TASK: Task = Task {
     name: "budget",
@@ -136,10 +136,8 @@ fn instructions(around: &str, uri: &str) -> Result<f64, Failure> {
 
 /// Instructions of a whole run on its main thread, which is the one that serves the requests.
 fn callgrind(around: &str, count: u64, uri: &str) -> Result<u64, Failure> {
-    let directory = tree::target().join("callgrind");
-    std::fs::create_dir_all(&directory)
-        .map_err(|e| Failure::broken(format!("{}: {e}", directory.display())))?;
-    let out = directory.join(format!("{around}.{count}"));
+    let scratch = Scratch::new()?;
+    let out = scratch.0.join("out");
     let mut valgrind = run::program("valgrind");
     valgrind.args(["--quiet", "--tool=callgrind", "--separate-threads=yes"]);
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
@@ -149,6 +147,25 @@ fn callgrind(around: &str, count: u64, uri: &str) -> Result<u64, Failure> {
         .env("REDHANDED_LOG", "off");
     run::check(&mut valgrind)?;
     main_thread(&out)
+}
+
+/// A directory of this process alone, or two at once would read each other's figures.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Failure> {
+        let directory = tree::target().join(format!("callgrind.{}", std::process::id()));
+        std::fs::create_dir_all(&directory)
+            .map_err(|e| Failure::broken(format!("{}: {e}", directory.display())))?;
+        Ok(Self(directory))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind is in target/, where it harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Callgrind writes a file per thread; the first thread's ends in 01.

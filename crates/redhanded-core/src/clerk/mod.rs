@@ -74,11 +74,7 @@ impl Clerk {
         match message {
             Message::Case(case) => self.file(&case),
             Message::Ended(ended) => self.file_end(&ended),
-            Message::Prepare(stack) => drop(self.namer.name(&[crate::case::Sampled {
-                kind: redhanded_report::StackKind::Thread,
-                samples: 1,
-                stack,
-            }])),
+            Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
                 self.log.retry();
                 let _ = done.try_send(());
@@ -88,6 +84,7 @@ impl Clerk {
 
     /// Files one look: on disk first, with names if they are quick; then to the sinks.
     fn file(&mut self, case: &Case) {
+        self.count_losses();
         let mut report = assemble::report(
             case,
             &self.engine.config,
@@ -128,6 +125,7 @@ impl Clerk {
     }
 
     fn file_end(&mut self, ended: &Ended) {
+        self.count_losses();
         let caught = self.remembered.forget(&ended.id);
         let report = assemble::ended(
             ended,

@@ -1,8 +1,9 @@
 //! ⑥ Names for what was captured: functions, files and lines, and the user's own frame to blame.
 
 use crate::case::Sampled;
-use redhanded_capture::{Symbolizer, classify_leaf, trim_await};
+use redhanded_capture::{RawStack, Symbolizer, classify_leaf, trim_await};
 use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Stacks that a report carries.
@@ -15,7 +16,12 @@ pub(super) struct Namer {
     symbolizer: Symbolizer,
     /// What the last naming of new addresses took; the first one loads the debug information.
     last_cold: Option<Duration>,
+    /// A symbolizer that is being loaded elsewhere, so that no line waits for it.
+    loading: Option<Receiver<Loaded>>,
 }
+
+/// A symbolizer that has loaded the debug information, and what that took.
+type Loaded = (Symbolizer, Duration);
 
 /// Stacks with names, and what follows from them.
 #[derive(Default)]
@@ -32,17 +38,54 @@ impl Namer {
         Self {
             symbolizer: Symbolizer::new(),
             last_cold: None,
+            loading: None,
         }
     }
 
+    /// Something may be caught soon: loads the debug information with `stack`, on a thread of its
+    /// own that ends with that. Only the first time; without the thread, the first catch loads it.
+    pub(super) fn prepare(&mut self, stack: RawStack) {
+        if self.last_cold.is_some() || self.loading.is_some() {
+            return;
+        }
+        let (send, loading) = sync_channel(1);
+        let load = move || {
+            let begun = Instant::now();
+            let mut symbolizer = Symbolizer::new();
+            symbolizer.symbolize(&stack);
+            let _ = send.send((symbolizer, begun.elapsed()));
+        };
+        let spawned = std::thread::Builder::new()
+            .name("redhanded-names".to_owned())
+            .spawn(load);
+        self.loading = spawned.ok().map(|_| loading);
+    }
+
+    fn loaded(&mut self, (symbolizer, took): Loaded) {
+        self.symbolizer = symbolizer;
+        // Loading is over; what comes now are single addresses.
+        self.last_cold = Some(took.min(DELAY));
+        self.loading = None;
+    }
+
     /// Whether naming would delay a line by more than it may.
-    pub(super) fn is_slow(&self, stacks: &[Sampled]) -> bool {
+    pub(super) fn is_slow(&mut self, stacks: &[Sampled]) -> bool {
+        if let Some(loaded) = self.loading.as_ref().and_then(|l| l.try_recv().ok()) {
+            self.loaded(loaded);
+        }
         let warm = stacks.iter().all(|s| self.symbolizer.is_warm(&s.stack));
         !warm && self.last_cold.is_none_or(|took| took > DELAY)
     }
 
     pub(super) fn name(&mut self, sampled: &[Sampled]) -> Named {
-        let warm = sampled.iter().all(|s| self.symbolizer.is_warm(&s.stack));
+        let warm = |namer: &Self| sampled.iter().all(|s| namer.symbolizer.is_warm(&s.stack));
+        // The line is on disk by now, if this is still loading: better wait than load twice.
+        if !warm(self)
+            && let Some(loaded) = self.loading.take().and_then(|l| l.recv().ok())
+        {
+            self.loaded(loaded);
+        }
+        let warm = warm(self);
         let begun = Instant::now();
         let stacks = sampled
             .iter()

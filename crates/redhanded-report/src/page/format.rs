@@ -1,6 +1,5 @@
 //! Values as a person reads them.
 
-use super::words;
 use crate::{Culprit, Outcome, Peer, Service};
 
 /// `text` with everything that could move a cursor, split a line or turn text around written as an
@@ -106,7 +105,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         .map(|status| format!(" with status {status}"));
     format!(
         "{}{} after {}",
-        words::how(outcome.how),
+        outcome.how.as_str(),
         status.unwrap_or_default(),
         duration(outcome.total_ms)
     )
