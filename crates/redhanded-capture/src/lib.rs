@@ -42,6 +42,7 @@ mod arch;
 mod clock;
 mod leaf;
 mod names;
+mod outlook;
 mod raw;
 mod sampler;
 mod symbols;
@@ -53,6 +54,7 @@ mod waiting;
 
 pub use clock::monotonic_ns;
 pub use leaf::{classify_leaf, trim_await};
+pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use sampler::Sampler;
 pub use symbols::Symbolizer;

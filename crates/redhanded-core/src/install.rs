@@ -7,7 +7,7 @@ use crate::engine::{Engine, Stats};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, SlowLog, Target};
 use crate::watchdog::Watchdog;
-use redhanded_capture::{Abilities, Sampler};
+use redhanded_capture::{Abilities, Sampler, outlook};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -98,6 +98,7 @@ fn describe(abilities: &Abilities) -> String {
     {
         text += &format!("; not {what}: {why}");
     }
+    text += &format!("; {}", outlook());
     text
 }
 

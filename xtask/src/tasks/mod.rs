@@ -12,6 +12,7 @@ mod imports;
 mod loom;
 mod readme;
 mod servers;
+mod stub;
 mod test;
 
 use crate::failure::Failure;
@@ -28,7 +29,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 14] = [
+pub(crate) static ALL: [Task; 15] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -37,6 +38,7 @@ pub(crate) static ALL: [Task; 14] = [
     deny::TASK,
     test::TASK,
     loom::TASK,
+    stub::TASK,
     readme::TASK,
     e2e::TASK,
     hammer::TASK,
