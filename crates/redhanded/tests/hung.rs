@@ -43,7 +43,7 @@ async fn a_hung_clerk_does_not_blind_the_watchdog() {
     let deadline = Instant::now() + Duration::from_secs(60);
     // One after the other, each after the clerk has hung on the first.
     for caught in 1..=5 {
-        let request = tokio::spawn(service.clone().oneshot(http::Request::new(())));
+        let request = tokio::spawn(service.oneshot(http::Request::new(())));
         while redhanded.stats().caught < caught {
             assert!(Instant::now() < deadline, "{:?}", redhanded.stats());
             tokio::time::sleep(Duration::from_millis(5)).await;
