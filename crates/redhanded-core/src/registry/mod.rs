@@ -178,14 +178,19 @@ impl Registry {
         (earliest != u64::MAX).then_some(earliest)
     }
 
+    /// Whether any request is in flight; looks at every slot only if none is.
+    pub(crate) fn any_live(&self) -> bool {
+        self.slots().any(|s| s.hand.looks_live())
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &'static Slot> {
+        let chunks = self.shards.iter().flat_map(Shard::chunks);
+        chunks.flat_map(|c| &c.slots)
+    }
+
     /// Number of requests in flight, by looking at every slot.
     pub(crate) fn in_flight(&self) -> usize {
-        let slots = self
-            .shards
-            .iter()
-            .flat_map(Shard::chunks)
-            .flat_map(|c| &c.slots);
-        slots.filter(|s| s.hand.looks_live()).count()
+        self.slots().filter(|s| s.hand.looks_live()).count()
     }
 }
 

@@ -113,7 +113,7 @@ pub(crate) struct Mail {
 pub(crate) struct Ending {
     pub(crate) how: How,
     pub(crate) status: Option<u16>,
-    /// Nanoseconds on the engine's clock; `None` when it closed before it was known to be caught.
+    /// Nanoseconds of the monotonic clock; `None` when it closed before it was known to be caught.
     pub(crate) at_ns: Option<u64>,
 }
 

@@ -146,7 +146,7 @@ impl Watchdog {
                 self.engine.parking();
                 // Looked at after the announcement: who opened before it is seen here, who opens
                 // after it sees the announcement.
-                if self.engine.registry.due(0, |_| {}).is_none() && !self.engine.has_ended() {
+                if !self.engine.registry.any_live() && !self.engine.has_ended() {
                     std::thread::park();
                 }
                 self.engine.watching();
@@ -337,7 +337,9 @@ impl Watchdog {
         if self.open.iter().any(|c| c.gathering.is_some()) {
             return Next::At(now_ns + LOOKING_NS);
         }
-        let idle = earliest_ns.is_none() && self.open.is_empty() && self.standing.is_empty();
+        // A chunk's due time outlives its requests: whether any is in flight is seen by looking.
+        let quiet = self.open.is_empty() && self.standing.is_empty();
+        let idle = quiet && (earliest_ns.is_none() || !self.engine.registry.any_live());
         if !idle {
             self.idle_since_ns = None;
             return Next::At(
