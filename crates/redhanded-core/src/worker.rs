@@ -18,8 +18,10 @@ thread_local! {
 
 static WORKERS: Mutex<Vec<&'static Worker>> = Mutex::new(Vec::new());
 
-/// One thread that has polled a watched request.
+/// One thread that has polled a watched request. On a line of its own: it is written at every poll,
+/// and a neighbour on the same line would be another thread's.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Worker {
     index: u16,
     /// Key of the request that is being polled, innermost; 0 when none is.

@@ -17,6 +17,7 @@ pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 use crate::sync::{AtomicU64, Ordering};
 use free_list::FreeList;
 use parking_lot::Mutex;
+use slot::ChunkDue;
 use std::sync::OnceLock;
 
 /// Slots that share one due time.
@@ -28,7 +29,7 @@ const SEGMENTS: usize = 16;
 struct Chunk {
     /// Earliest due time among the slots, in nanoseconds of the monotonic clock. May be too early,
     /// never too late. Outside of the chunk, so that every slot can have a reference to it.
-    due_ns: &'static AtomicU64,
+    due_ns: &'static ChunkDue,
     slots: [Slot; CHUNK],
 }
 
@@ -92,7 +93,7 @@ impl Shard {
         let cell = self.segments.get(*grown)?;
         let first = ((1usize << *grown) - 1) * CHUNK;
         let chunk = |c: usize| {
-            let due_ns: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(u64::MAX)));
+            let due_ns: &'static ChunkDue = Box::leak(Box::new(ChunkDue(AtomicU64::new(u64::MAX))));
             let key = |s| Key::new(engine, shard, (first + c * CHUNK + s) as u32);
             Chunk {
                 due_ns,
@@ -158,13 +159,13 @@ impl Registry {
     pub(crate) fn due(&self, now_ns: u64, mut look: impl FnMut(&'static Slot)) -> Option<u64> {
         let mut earliest = u64::MAX;
         for chunk in self.shards.iter().flat_map(Shard::chunks) {
-            let due = chunk.due_ns.load(Ordering::SeqCst);
+            let due = chunk.due_ns.0.load(Ordering::SeqCst);
             if due > now_ns {
                 earliest = earliest.min(due);
                 continue;
             }
             // Before the look: who opens from now on sees the high mark and lowers it himself.
-            chunk.due_ns.swap(u64::MAX, Ordering::SeqCst);
+            chunk.due_ns.0.swap(u64::MAX, Ordering::SeqCst);
             let mut least = u64::MAX;
             for slot in chunk.slots.iter().filter(|s| s.hand.looks_live()) {
                 if slot.due_ns() <= now_ns {
@@ -172,7 +173,7 @@ impl Registry {
                 }
                 least = least.min(slot.due_ns().max(now_ns + 1));
             }
-            chunk.due_ns.fetch_min(least, Ordering::SeqCst);
+            chunk.due_ns.0.fetch_min(least, Ordering::SeqCst);
             earliest = earliest.min(least);
         }
         (earliest != u64::MAX).then_some(earliest)

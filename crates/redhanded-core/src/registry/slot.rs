@@ -126,7 +126,13 @@ const HOWS: [How; 5] = [
     How::Panicked,
 ];
 
+/// The earliest due time among the slots of a chunk, on a line of its own: every opener reads it.
 #[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct ChunkDue(pub(super) AtomicU64);
+
+#[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) hand: Handshake,
@@ -134,7 +140,7 @@ pub(crate) struct Slot {
     /// The list it goes back to, wherever its request ends.
     home: &'static FreeList,
     /// Earliest due time among the slots of its chunk.
-    chunk_due_ns: &'static AtomicU64,
+    chunk_due_ns: &'static ChunkDue,
     poll: AtomicU64,
     started_ns: AtomicU64,
     slow_after_ns: AtomicU64,
@@ -161,7 +167,7 @@ impl Linked for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(key: Key, home: &'static FreeList, chunk_due_ns: &'static AtomicU64) -> Self {
+    pub(super) fn new(key: Key, home: &'static FreeList, chunk_due_ns: &'static ChunkDue) -> Self {
         Self {
             key,
             home,
@@ -249,8 +255,8 @@ impl Slot {
 
     #[inline]
     fn lower_chunk_due(&self, due_ns: u64) {
-        if due_ns < self.chunk_due_ns.load(Ordering::SeqCst) {
-            self.chunk_due_ns.fetch_min(due_ns, Ordering::SeqCst);
+        if due_ns < self.chunk_due_ns.0.load(Ordering::SeqCst) {
+            self.chunk_due_ns.0.fetch_min(due_ns, Ordering::SeqCst);
         }
     }
 
