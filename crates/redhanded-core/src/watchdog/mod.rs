@@ -247,27 +247,30 @@ impl Watchdog {
     }
 
     fn look_at_open_cases(&mut self, now_ns: u64) {
-        let mut open = std::mem::take(&mut self.open);
-        for case in &mut open {
-            case.look_again(now_ns);
-            let mut parts = Parts {
-                engine: self.engine,
-                sampler: &mut self.sampler,
-                standing: &mut self.standing,
-                pauses: &self.pauses,
-                ids: &self.ids,
-                victims: &mut self.victims,
-                pace: self.pace,
-            };
-            if let Some(found) = case.advance(&mut parts, now_ns) {
-                self.file(case, found, now_ns);
-            }
+        let mut parts = Parts {
+            engine: self.engine,
+            sampler: &mut self.sampler,
+            standing: &mut self.standing,
+            pauses: &self.pauses,
+            ids: &self.ids,
+            victims: &mut self.victims,
+            pace: self.pace,
+        };
+        let mut found = Vec::new();
+        for (index, open) in self.open.iter_mut().enumerate() {
+            open.look_again(now_ns);
+            found.extend(open.advance(&mut parts, now_ns).map(|case| (index, case)));
         }
-        self.open.append(&mut open);
+        for (index, case) in found {
+            self.file(index, case, now_ns);
+        }
     }
 
     /// Hands a judged case to the clerk, unless its like have had lines enough.
-    fn file(&mut self, open: &mut OpenCase, mut case: Case, now_ns: u64) {
+    fn file(&mut self, index: usize, mut case: Case, now_ns: u64) {
+        let Some(open) = self.open.get_mut(index) else {
+            return;
+        };
         let first = case.event == Event::Caught;
         if first {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
@@ -283,21 +286,24 @@ impl Watchdog {
         case.occurrences = case
             .occurrences
             .max(self.storm.occurrences(case.fingerprint));
-        open.filed |= self.send(Message::Case(Box::new(case)));
+        let filed = self.send(Message::Case(Box::new(case)));
+        if let Some(open) = self.open.get_mut(index) {
+            open.filed |= filed;
+        }
     }
 
     /// Closes the cases whose requests have ended, and those that need no line.
+    ///
+    /// One by one, so that a panic of ours costs one case and keeps no other's slot.
     fn file_ends(&mut self) {
-        let mut open = std::mem::take(&mut self.open);
-        open.retain(|case| {
-            // Not while a look is under way: its line comes before its end.
-            let over = case.gathering.is_none() && (case.dismissed || case.slot.hand.has_ended());
-            if over {
-                self.close(case);
-            }
-            !over
-        });
-        self.open.append(&mut open);
+        // Not while a look is under way: its line comes before its end.
+        let is_over = |case: &OpenCase| {
+            case.gathering.is_none() && (case.dismissed || case.slot.hand.has_ended())
+        };
+        while let Some(index) = self.open.iter().position(is_over) {
+            let case = self.open.swap_remove(index);
+            self.close(&case);
+        }
     }
 
     fn close(&mut self, case: &OpenCase) {

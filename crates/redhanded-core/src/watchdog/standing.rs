@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(40);
 #[derive(Default)]
 pub(super) struct StandingPolls(HashMap<Key, Standing>);
 
-/// One poll that was seen twice.
+/// One poll, from when it was first seen until it moves.
 pub(super) struct Standing {
     pub(super) worker: &'static Worker,
     pub(super) generation: u32,

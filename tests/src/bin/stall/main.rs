@@ -114,7 +114,8 @@ fn runtime_of(options: &Options) -> std::io::Result<Runtime> {
 
 /// A worker that goes from tokio's I/O driver straight into a poll that does not return leaves the
 /// driver to nobody, though other workers sleep (tokio#4730): with one hog no connection is served.
-/// A task from outside makes a sleeping worker take over; real servers have traffic that does it.
+/// A task from outside makes a sleeping worker take over; new connections alone do not, as nobody
+/// looks at them.
 fn keep_the_driver_driven(runtime: runtime::Handle) {
     std::thread::spawn(move || {
         loop {
