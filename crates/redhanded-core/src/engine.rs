@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::registry::{Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
-use redhanded_report::Lost;
+use redhanded_report::{How, Lost};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -72,9 +72,19 @@ impl Engine {
         self.registry.in_flight()
     }
 
-    /// What happened so far.
+    /// What happened so far. Looks at every slot; for people and tests.
     pub fn stats(&self) -> Stats {
-        self.counts.stats()
+        let ended = |how| self.registry.ended(how);
+        Stats {
+            ended: Ends {
+                completed: ended(How::Completed),
+                dropped: ended(How::Dropped),
+                client_gone: ended(How::ClientGone),
+                cancelled: ended(How::Cancelled),
+                panicked: ended(How::Panicked),
+            },
+            ..self.counts.stats()
+        }
     }
 
     #[inline]
@@ -161,8 +171,33 @@ pub struct Stats {
     pub unwatched: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
+    /// How the requests that are over have ended, caught or not.
+    pub ended: Ends,
     /// What had to be dropped.
     pub lost: Lost,
+}
+
+/// How many requests ended in which way; see [`redhanded_report::How`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ends {
+    /// The response reached its end or its exact length.
+    pub completed: u64,
+    /// Dropped before that.
+    pub dropped: u64,
+    /// The client went away, proved by its socket.
+    pub client_gone: u64,
+    /// Our own policy dropped it.
+    pub cancelled: u64,
+    /// The handler or the body panicked.
+    pub panicked: u64,
+}
+
+impl Ends {
+    /// All requests that are over.
+    pub fn total(&self) -> u64 {
+        self.completed + self.dropped + self.client_gone + self.cancelled + self.panicked
+    }
 }
 
 macro_rules! counters {
@@ -211,6 +246,7 @@ impl Counts {
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            ended: Ends::default(),
             lost: self.lost(),
         }
     }

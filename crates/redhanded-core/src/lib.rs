@@ -27,6 +27,6 @@ mod watchdog;
 mod worker;
 
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log};
-pub use engine::{Engine, Stats};
+pub use engine::{Ends, Engine, Stats};
 pub use install::{Installed, install};
 pub use ticket::{BodyStage, Copying, Inside, Ticket};

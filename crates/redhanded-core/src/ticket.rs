@@ -27,6 +27,7 @@ pub struct Ticket(Option<&'static Slot>);
 /// Writes what is known about a request into its slot, before anyone else can see it.
 #[derive(Debug)]
 pub struct Copying<'a> {
+    slot: &'static Slot,
     facts: Writer<'a>,
     headers_left: usize,
 }
@@ -35,6 +36,9 @@ impl Copying<'_> {
     /// The method.
     #[inline]
     pub fn method(&mut self, method: &str) {
+        if method == "HEAD" {
+            self.slot.set_bodyless();
+        }
         self.facts.put(kind::METHOD, method.as_bytes(), 32);
     }
     /// Path and query as they were sent.
@@ -114,6 +118,7 @@ impl Engine {
             return Ticket(None);
         };
         let mut copying = Copying {
+            slot,
             facts: slot.facts.rewrite(),
             headers_left: HEADER_BYTES,
         };
@@ -211,25 +216,33 @@ impl Ticket {
     }
 
     /// The response has come: from now on the body is what is watched. `left` is its exact length
-    /// in bytes, where that is known; nothing left is the end.
+    /// in bytes, where that is known; nothing left is the end. So is a response that may have no
+    /// body (RFC 9110, section 6.4.1), whatever is in its place: nobody will ask for it.
     #[inline]
     pub fn responded(&mut self, status: u16, left: Option<u64>, stage: BodyStage) {
         let Some(slot) = self.0 else { return };
+        let left = if matches!(status, 204 | 304) || slot.is_bodyless() {
+            Some(0)
+        } else {
+            left
+        };
         slot.responded(status, left, stage.resting());
         if left == Some(0) {
             self.end(How::Completed);
         }
     }
 
-    /// A frame of `bytes` was handed out; the next poll comes when the client has taken it. The
-    /// last byte is the end: nobody need poll for more. Says whether that is still open.
+    /// A frame of `bytes` was handed out; the next poll comes when the client has taken it. With
+    /// `last`, the body says that it was the last one, and nobody need poll for more. After the last
+    /// byte of a known length there may still be trailers, which nobody need ask for either: to be
+    /// dropped then is a good end.
     #[inline]
-    pub fn frame(&mut self, bytes: u64) -> bool {
-        let Some(slot) = self.0 else { return false };
+    pub fn frame(&mut self, bytes: u64, last: bool) {
+        let Some(slot) = self.0 else { return };
         slot.progressed();
-        if slot.sent(bytes) == Some(0) {
-            self.end(How::Completed);
-            return false;
+        slot.sent(bytes);
+        if last {
+            return self.end(How::Completed);
         }
         if slot.stage() != Stage::LongLived {
             slot.set_stage(if slot.stage() == Stage::Body {
@@ -238,7 +251,6 @@ impl Ticket {
                 Stage::StreamOut
             });
         }
-        true
     }
 
     /// The body is asked for its next frame.
@@ -329,6 +341,7 @@ fn captured<R>(
 #[inline]
 fn close(slot: &'static Slot, how: How) {
     slot.set_how(how);
+    slot.count_end();
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
     }
@@ -341,15 +354,14 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            let panicked = std::thread::panicking() || slot.has_panicked();
-            close(
-                slot,
-                if panicked {
-                    How::Panicked
-                } else {
-                    How::Dropped
-                },
-            );
+            let how = if std::thread::panicking() || slot.has_panicked() {
+                How::Panicked
+            } else if slot.all_sent() {
+                How::Completed
+            } else {
+                How::Dropped
+            };
+            close(slot, how);
         }
     }
 }

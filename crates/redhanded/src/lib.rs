@@ -47,7 +47,7 @@ mod install;
 
 pub use builder::{Builder, Rule, slow_after};
 pub use install::Redhanded;
-pub use redhanded_core::{Error, Stats, sink};
+pub use redhanded_core::{Ends, Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
     ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody,

@@ -17,6 +17,7 @@ pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 use crate::sync::{AtomicU64, Ordering};
 use free_list::FreeList;
 use parking_lot::Mutex;
+use redhanded_report::How;
 use slot::ChunkDue;
 use std::sync::OnceLock;
 
@@ -187,6 +188,11 @@ impl Registry {
     fn slots(&self) -> impl Iterator<Item = &'static Slot> {
         let chunks = self.shards.iter().flat_map(Shard::chunks);
         chunks.flat_map(|c| &c.slots)
+    }
+
+    /// How many requests ended `how` so far, by looking at every slot.
+    pub(crate) fn ended(&self, how: How) -> u64 {
+        self.slots().map(|s| u64::from(s.ends(how))).sum()
     }
 
     /// Number of requests in flight, by looking at every slot.
