@@ -3,9 +3,9 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
-use crate::copied::kind;
+use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
-use crate::registry::{After, Mail, Slot, Stage, Writer};
+use crate::registry::{After, Key, Mail, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
@@ -28,7 +28,7 @@ pub struct Ticket(Option<&'static Slot>);
 #[derive(Debug)]
 pub struct Copying<'a> {
     slot: &'static Slot,
-    facts: Writer<'a>,
+    facts: &'a mut Writer<'static>,
     headers_left: usize,
 }
 
@@ -60,15 +60,12 @@ impl Copying<'_> {
     /// The peer's address.
     #[inline]
     pub fn client(&mut self, client: std::net::SocketAddr) {
-        let mut bytes = [0; 18];
-        let (ip, port) = bytes.split_at_mut(16);
-        let v6 = match client.ip() {
-            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            std::net::IpAddr::V6(v6) => v6,
-        };
-        ip.copy_from_slice(&v6.octets());
-        port.copy_from_slice(&client.port().to_be_bytes());
-        self.facts.put(kind::CLIENT, &bytes, 18);
+        self.facts.put(kind::CLIENT, &client_bytes(client), 18);
+    }
+    /// It may rest for hours, before it answers and while it does.
+    #[inline]
+    pub fn long_lived(&mut self) {
+        self.slot.set_stage(Stage::LongLived);
     }
     /// The `x-request-id` header.
     #[inline]
@@ -106,6 +103,22 @@ impl Engine {
         slow_after_ns: Option<u64>,
         copy: impl FnOnce(&mut Copying<'_>),
     ) -> Ticket {
+        self.open_with(slow_after_ns, |slot, facts| {
+            copy(&mut Copying {
+                slot,
+                facts,
+                headers_left: HEADER_BYTES,
+            });
+        })
+    }
+
+    /// Opens a ticket whose slot and facts `fill` completes before anyone sees them.
+    #[inline]
+    pub(crate) fn open_with(
+        &'static self,
+        slow_after_ns: Option<u64>,
+        fill: impl FnOnce(&'static Slot, &mut Writer<'static>),
+    ) -> Ticket {
         if self.has_ended() {
             return Ticket(None);
         }
@@ -117,13 +130,9 @@ impl Engine {
             self.counts.unwatched();
             return Ticket(None);
         };
-        let mut copying = Copying {
-            slot,
-            facts: slot.facts.rewrite(),
-            headers_left: HEADER_BYTES,
-        };
-        copy(&mut copying);
-        copying.facts.done();
+        let mut facts = slot.facts.rewrite();
+        fill(slot, &mut facts);
+        facts.done();
         slot.open();
         self.unpark();
         Ticket(Some(slot))
@@ -188,6 +197,11 @@ impl Drop for Mark {
 }
 
 impl Ticket {
+    /// Which slot it holds, and for which generation; `None` for an empty one.
+    pub(crate) fn identity(&self) -> Option<(Key, u32)> {
+        self.0.map(|slot| (slot.key, slot.hand.generation()))
+    }
+
     /// Marks something that is not a poll, such as a service's `call`, as this request's.
     #[inline]
     pub fn enter(&self) -> Inside {

@@ -3,6 +3,7 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod children;
 mod open_case;
 mod pauses;
 mod standing;
@@ -11,6 +12,7 @@ mod storm;
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
+use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use open_case::OpenCase;
 use pauses::Pauses;
@@ -43,7 +45,6 @@ pub(crate) struct Watchdog {
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
-    ids: HashMap<(Key, u32), String>,
     victims: HashMap<String, Victims>,
     pace: Pace,
     /// Time between two rounds with nothing special going on.
@@ -60,7 +61,6 @@ struct Parts<'a> {
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
     pauses: &'a Pauses,
-    ids: &'a HashMap<(Key, u32), String>,
     victims: &'a mut HashMap<String, Victims>,
     pace: Pace,
 }
@@ -87,17 +87,14 @@ enum Next {
     WhenWoken,
 }
 
-pub(crate) fn new_id() -> String {
-    ulid::Ulid::generate().to_string()
-}
-
 impl Watchdog {
     pub(crate) fn new(
         engine: &'static Engine,
         sampler: Sampler,
         clerk: SyncSender<Message>,
     ) -> Self {
-        let routes = engine.config.routes.iter().map(|(_, after)| nanos(*after));
+        let rules = engine.config.routes.iter();
+        let routes = rules.filter_map(|(_, rule)| rule.slow_after.map(nanos));
         let shortest_ns = routes
             .chain([engine.slow_after_ns])
             .min()
@@ -110,7 +107,6 @@ impl Watchdog {
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
-            ids: HashMap::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
             round_ns: (shortest_ns / 8).clamp(5_000_000, 100_000_000),
@@ -182,6 +178,12 @@ impl Watchdog {
         let Some(generation) = slot.hand.pin(None) else {
             return;
         };
+        if slot.hand.is_kept() {
+            // Caught before another threshold was set, or a child that is being looked at.
+            slot.rearm(now_ns.saturating_add(slot.slow_after_ns()));
+            let _ = slot.hand.unpin(false);
+            return;
+        }
         let keep = match self.excused_until(slot, generation, now_ns) {
             Some(due_ns) => {
                 slot.rearm(due_ns);
@@ -190,7 +192,7 @@ impl Watchdog {
             None => {
                 slot.rearm(u64::MAX);
                 slot.set_ended_ns(0);
-                self.catch(slot, generation, now_ns)
+                self.catch(slot, now_ns)
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
@@ -199,11 +201,20 @@ impl Watchdog {
     }
 
     /// When to look again at a slot that is not overdue after all.
-    fn excused_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+    fn excused_until(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> Option<u64> {
         let age_ns = self.pauses.charged(slot.started_ns(), now_ns);
         let slow_after_ns = slot.slow_after_ns();
         if age_ns < slow_after_ns {
             return Some(now_ns + (slow_after_ns - age_ns));
+        }
+        let told_ns = slot
+            .told_ns()
+            .map(|told_ns| told_ns.saturating_add(slow_after_ns));
+        if let Some(due_ns) = told_ns.filter(|due_ns| *due_ns > now_ns) {
+            return Some(due_ns);
+        }
+        if !std::ptr::eq(family::reported_by(slot), slot) {
+            return Some(now_ns + slow_after_ns);
         }
         let inside = slot.poll_mark().inside();
         match slot.stage() {
@@ -218,7 +229,7 @@ impl Watchdog {
     }
 
     /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
-    fn catch(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> bool {
+    fn catch(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
@@ -226,12 +237,7 @@ impl Watchdog {
             self.engine.counts.repeat();
             return false;
         }
-        let known = self
-            .standing
-            .get_mut(slot.key)
-            .filter(|s| s.generation == generation);
-        let id = known.and_then(|s| s.id.clone()).unwrap_or_else(new_id);
-        self.ids.insert((slot.key, generation), id.clone());
+        let id = family::id_of(slot);
         self.open
             .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
@@ -252,7 +258,6 @@ impl Watchdog {
             sampler: &mut self.sampler,
             standing: &mut self.standing,
             pauses: &self.pauses,
-            ids: &self.ids,
             victims: &mut self.victims,
             pace: self.pace,
         };
@@ -320,7 +325,6 @@ impl Watchdog {
                 total_ns,
             })));
         }
-        self.ids.remove(&(slot.key, slot.hand.generation()));
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
@@ -355,7 +359,6 @@ impl Watchdog {
         }
         // Nobody is in flight: what is remembered of requests is of no use to anybody.
         self.progress.clear();
-        self.ids.clear();
         self.victims.clear();
         let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
         if now_ns.saturating_sub(since_ns) >= LINGER_NS {
