@@ -29,8 +29,6 @@ pub(crate) struct Case {
     pub(crate) copied: Vec<Fact>,
     pub(crate) labels: Vec<Label>,
     pub(crate) children: Vec<ChildSeen>,
-    /// Children that were not looked at.
-    pub(crate) children_unseen: u32,
     pub(crate) trace: TraceIds,
     pub(crate) phase: Phase,
     pub(crate) at: SystemTime,

@@ -5,6 +5,8 @@ use super::refine;
 use crate::case::ChildSeen;
 use redhanded_report::{Class, Confidence, Report, Role, StackKind, Verdict, WaitKind};
 
+const NOT_VISIBLE: &str = "children not visible: they would be, if they had been started by redhanded::spawn, spawn_blocking or in_current_request";
+
 /// A child whose stacks have names.
 pub(super) struct NamedChild {
     pub(super) named: Named,
@@ -49,23 +51,27 @@ pub(super) fn name<'a, I: Iterator<Item = &'a Report>>(
 
 /// Gives the verdict on a request that waits for one of its children that child's; says what could
 /// not be seen of them. Pure.
-pub(super) fn judge(verdict: &mut Verdict, children: &[NamedChild], unseen: u32) -> Option<String> {
+pub(super) fn judge(verdict: &mut Verdict, children: &[NamedChild]) -> Option<String> {
     let kind = verdict.waiting_for.as_ref().map(|waits| waits.kind);
     let waits_for_a_task = verdict.class == Class::StuckAwait
         && matches!(kind, Some(WaitKind::Task | WaitKind::BlockingPool));
-    if waits_for_a_task {
-        match children.iter().max_by_key(|child| guilt(child)) {
-            Some(child) => adopt(verdict, child, children.len()),
-            None => {
-                verdict.cause += "; children not visible";
-                return Some(
-                    "children not visible: they would be, if they had been started by redhanded::spawn, spawn_blocking or in_current_request"
-                        .to_owned(),
-                );
-            }
+    if !waits_for_a_task {
+        return None;
+    }
+    match children.iter().max_by_key(|child| guilt(child)) {
+        Some(child) if child.verdict.class == Class::Unknown => {
+            verdict.cause += &format!("; {}: {}", child.who, child.verdict.cause);
+            None
+        }
+        Some(child) => {
+            adopt(verdict, child, children.len());
+            None
+        }
+        None => {
+            verdict.cause += "; children not visible";
+            Some(NOT_VISIBLE.to_owned())
         }
     }
-    (unseen > 0).then(|| format!("{unseen} more children were not looked at"))
 }
 
 /// Who of several is to blame: who stands in a poll rather than who waits, then who is surer.
@@ -129,7 +135,7 @@ mod tests {
     fn who_waits_for_a_child_is_judged_by_it() {
         let mut verdict = waiter(WaitKind::Task);
         let only = [child(Class::CpuLoop, Confidence::Proved, true)];
-        assert_eq!(judge(&mut verdict, &only, 0), None);
+        assert_eq!(judge(&mut verdict, &only), None);
         assert_eq!(
             (verdict.class, verdict.confidence),
             (Class::CpuLoop, Confidence::Proved)
@@ -149,18 +155,27 @@ mod tests {
             child(Class::BlockedThread, Confidence::Proved, true),
             child(Class::Unknown, Confidence::Suspected, false),
         ];
-        let missing = judge(&mut verdict, &several, 3);
+        let missing = judge(&mut verdict, &several);
         assert_eq!(
             (verdict.class, verdict.confidence),
             (Class::BlockedThread, Confidence::Likely)
         );
-        assert!(missing.is_some_and(|m| m.starts_with("3 more")));
+        assert_eq!(missing, None);
+    }
+
+    #[test]
+    fn a_child_of_which_nothing_is_known_gives_no_class() {
+        let mut verdict = waiter(WaitKind::Task);
+        let only = [child(Class::Unknown, Confidence::Suspected, false)];
+        assert_eq!(judge(&mut verdict, &only), None);
+        assert_eq!(verdict.class, Class::StuckAwait);
+        assert!(verdict.cause.ends_with("its cause"), "{}", verdict.cause);
     }
 
     #[test]
     fn children_that_are_not_visible_are_said_to_be() {
         let mut verdict = waiter(WaitKind::Task);
-        let missing = judge(&mut verdict, &[], 0);
+        let missing = judge(&mut verdict, &[]);
         assert!(missing.is_some_and(|m| m.contains("children not visible")));
         assert!(verdict.cause.contains("children not visible"));
         assert_eq!(verdict.class, Class::StuckAwait);
@@ -170,7 +185,7 @@ mod tests {
     fn who_waits_for_something_else_is_not_judged_by_its_children() {
         let mut verdict = waiter(WaitKind::Channel);
         let loops = [child(Class::CpuLoop, Confidence::Proved, true)];
-        assert_eq!(judge(&mut verdict, &loops, 0), None);
+        assert_eq!(judge(&mut verdict, &loops), None);
         assert_eq!(verdict.class, Class::StuckAwait);
     }
 }

@@ -124,7 +124,7 @@ impl Clerk {
         if let Some(verdict) = &mut report.verdict {
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
             if let Some(evidence) = &mut report.evidence {
-                let missing = children::judge(verdict, &children, case.children_unseen);
+                let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);
             }
             self.remembered.join_victims(&case.id, verdict);

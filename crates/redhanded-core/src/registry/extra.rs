@@ -8,7 +8,7 @@ const LABELS: usize = 16;
 const LABEL_KEY_BYTES: usize = 64;
 const LABEL_VALUE_BYTES: usize = 256;
 /// Children of one request that are known one by one.
-const CHILDREN: usize = 64;
+pub(crate) const CHILDREN: usize = 64;
 
 /// The extras of the request that had the slot in `generation`.
 #[derive(Debug, Default)]

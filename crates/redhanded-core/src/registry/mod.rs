@@ -11,7 +11,7 @@ mod free_list;
 mod handshake;
 mod slot;
 
-pub(crate) use extra::Label;
+pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};

@@ -6,7 +6,7 @@ use super::standing::ms;
 use crate::case::ChildSeen;
 use crate::child::Born;
 use crate::family;
-use crate::registry::{After, Slot};
+use crate::registry::{After, CHILDREN, Slot};
 use crate::verdict::{Look, judge};
 
 /// Children that are looked at, of all a request has.
@@ -15,7 +15,8 @@ const LOOKED_AT: usize = 8;
 /// The looks at the children of one request.
 pub(super) struct ChildLooks {
     looks: Vec<ChildLook>,
-    unseen: u32,
+    /// What is not known of its children, in plain words.
+    missing: Vec<String>,
 }
 
 /// A look at one child. Its slot is kept as long as this lives, so that no other request gets it.
@@ -39,13 +40,22 @@ impl ChildLooks {
             .filter_map(|(key, generation)| Some((family::slot_of(key, generation)?, generation)));
         let mut live: Vec<_> = live.collect();
         live.sort_by_key(|(slot, _)| !slot.poll_mark().inside());
-        let unseen = unlisted.saturating_add(live.len().saturating_sub(LOOKED_AT) as u32);
+        let mut missing = Vec::new();
+        if let Some(more) = live.len().checked_sub(LOOKED_AT).filter(|n| *n > 0) {
+            missing.push(format!("{more} more children were not looked at"));
+        }
+        if unlisted > 0 {
+            let text = format!(
+                "{unlisted} children were made when {CHILDREN} others were in flight, and are not known"
+            );
+            missing.push(text);
+        }
         live.truncate(LOOKED_AT);
         let looks = live
             .into_iter()
             .filter_map(|(slot, generation)| ChildLook::begin(slot, generation, now_ns))
             .collect();
-        Self { looks, unseen }
+        Self { looks, missing }
     }
 
     /// Goes on; `true` when every child has been looked at.
@@ -57,10 +67,10 @@ impl ChildLooks {
         self.looks.iter().all(|look| look.found.is_some())
     }
 
-    /// What was seen of the children that are still there, and how many were not looked at.
-    pub(super) fn close(mut self) -> (Vec<ChildSeen>, u32) {
+    /// What was seen of the children that are still there, and what is not known.
+    pub(super) fn close(mut self) -> (Vec<ChildSeen>, Vec<String>) {
         let seen = self.looks.iter_mut().filter_map(ChildLook::seen).collect();
-        (seen, self.unseen)
+        (seen, self.missing)
     }
 }
 

@@ -420,7 +420,7 @@ impl OpenCase {
     fn close_look(
         &mut self,
         mut found: Found,
-        (children, unseen): (Vec<ChildSeen>, u32),
+        (children, missing): (Vec<ChildSeen>, Vec<String>),
         parts: &mut Parts<'_>,
         now_ns: u64,
     ) -> Case {
@@ -432,6 +432,7 @@ impl OpenCase {
         };
         self.name_child(&mut verdict);
         let labels = self.labels(&mut found.observed);
+        found.observed.missing.extend(missing);
         self.looks += 1;
         // Read anew: what the look itself took belongs to the time until the verdict.
         let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), monotonic_ns());
@@ -459,7 +460,6 @@ impl OpenCase {
             copied: self.copied.clone(),
             labels,
             children,
-            children_unseen: unseen,
             trace: self.trace.clone(),
             phase: self.phase(&found.observed),
             at: SystemTime::now(),
