@@ -20,8 +20,8 @@ const MOST_FRAMES: usize = 192;
 /// Most words of one leaf.
 const MOST_WORDS: usize = 256;
 /// Of how many frames the words are: our own, and those of the thing that clones the waker. What it waits with it has at
-/// hand; frames further up have more than that.
-const NEAR_FRAMES: usize = 12;
+/// hand (tokio within 6 frames, in a dev build); frames further up have more than that.
+const NEAR_FRAMES: usize = 8;
 
 /// What one capturing poll showed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -78,7 +78,11 @@ impl Request {
 
     fn sockets(&mut self) -> Vec<SocketSeen> {
         let waiting = self.capture();
-        let words: Vec<u64> = waiting.leaves.iter().flat_map(|l| l.words.clone()).collect();
+        let words: Vec<u64> = waiting
+            .leaves
+            .iter()
+            .flat_map(|l| l.words.clone())
+            .collect();
         sockets_behind(&words)
     }
 }
@@ -122,7 +126,9 @@ fn litter() {
             let address = silent("127.0.0.1:0");
             others.extend((0..4).map(|_| reader(address)));
         }
-        others.iter_mut().for_each(|other| assert!(other.poll().is_pending()));
+        others
+            .iter_mut()
+            .for_each(|other| assert!(other.poll().is_pending()));
         others.iter_mut().for_each(|other| drop(other.capture()));
     });
 }
@@ -503,14 +509,22 @@ fn an_accept_queue_is_counted() {
         .collect();
     let since = Instant::now();
     while accept_queue(listener.as_fd()) != Some((3, 7)) {
-        assert!(since.elapsed() < LIMIT, "{:?}", accept_queue(listener.as_fd()));
+        assert!(
+            since.elapsed() < LIMIT,
+            "{:?}",
+            accept_queue(listener.as_fd())
+        );
     }
     let accepted = listener.accept().expect("one waits").0;
     assert_eq!(accept_queue(listener.as_fd()), Some((2, 7)));
     assert_eq!(accept_queue(accepted.as_fd()), None, "not a listener");
     assert_eq!(accept_queue(clients.remove(0).as_fd()), None);
     assert_eq!(
-        accept_queue(std::fs::File::open("/proc/self/stat").expect("opens").as_fd()),
+        accept_queue(
+            std::fs::File::open("/proc/self/stat")
+                .expect("opens")
+                .as_fd()
+        ),
         None
     );
 }

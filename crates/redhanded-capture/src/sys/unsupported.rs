@@ -1,6 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
-use crate::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen, Syscall};
+use crate::{
+    Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen, Syscall,
+};
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -33,6 +33,16 @@ fn status(fd: i32) -> Option<libc::stat> {
     unsafe { (libc::fstat(fd, status.as_mut_ptr()) == 0).then(|| status.assume_init()) }
 }
 
+/// Whether two descriptors are duplicates of each other; unknown counts as no.
+pub(super) fn are_the_same(one: i32, other: i32) -> bool {
+    const KCMP_FILE: libc::c_int = 0;
+    // SAFETY: compares two descriptors of our own process; nothing is written.
+    unsafe {
+        let pid = libc::getpid();
+        libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, one, other) == 0
+    }
+}
+
 /// How many bytes a socket has received that nobody has read; the end of the stream is none.
 pub(super) fn unread_bytes(fd: i32) -> u32 {
     let mut bytes: libc::c_int = 0;

@@ -7,37 +7,47 @@ use super::{fd, peer};
 use crate::{SocketSeen, monotonic_ns};
 use redhanded_report::Peer;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The kernel writes a whole set at once, and keeps it locked meanwhile: some 5 ms for so many.
-const MOST_DESCRIPTORS: usize = 16_384;
-/// A line has some 90 bytes.
+/// The kernel writes a whole set at once, twice, and keeps it locked meanwhile: 1 µs a socket, so 8 ms for so many.
+const MOST_DESCRIPTORS: usize = 8192;
+/// A line has some 80 bytes.
 const MOST_BYTES: u64 = 128 * MOST_DESCRIPTORS as u64;
+/// Sets that are larger are not read as often as one likes: a hundredth of the time at most.
+const LARGE: u64 = 1000;
+const PAUSE_PER_SOCKET_NS: u64 = 100_000;
+/// Read at once.
+const BUFFER: usize = 64 << 10;
 /// A list of epoll sets that is older is made anew: runtimes come and go.
 const FRESH_NS: u64 = 1_000_000_000;
-/// An epoll set's duplicates list the same sockets: there are two to each of tokio's.
-const MOST_SETS: usize = 32;
+/// One to a runtime.
+const MOST_SETS: usize = 16;
 /// tokio's record is aligned to this, and so large: words that point into it are its own.
 const RECORD_BYTES: u64 = 128;
 /// Numbers below are an index of somebody's, and any word on a stack may be such a number.
 const FIRST_POINTER: u64 = 0x1_0000;
 
 pub(crate) fn sockets_behind(words: &[u64]) -> Vec<SocketSeen> {
-    let mut seen: Vec<Target> = Vec::new();
-    if words.is_empty() {
+    static NEXT_NS: AtomicU64 = AtomicU64::new(0);
+    let now_ns = monotonic_ns();
+    if words.is_empty() || now_ns < NEXT_NS.load(Ordering::Relaxed) {
         return Vec::new();
     }
-    for set in epoll_sets() {
-        for target in targets(set) {
-            // A set and its duplicates list the same sockets, and a socket may have two descriptors.
-            let is_new = || seen.iter().all(|known| known.inode != target.inode);
-            if target.is_meant_by(words) && is_new() {
+    let (mut seen, mut read) = (Vec::<Target>::new(), 0);
+    for set in epoll_sets(now_ns) {
+        for target in targets(set, words, &mut read) {
+            // In two sets, or with two descriptors
+            if seen.iter().all(|known| known.inode != target.inode) {
                 seen.push(target);
             }
         }
+    }
+    if read > LARGE {
+        NEXT_NS.store(now_ns + read * PAUSE_PER_SOCKET_NS, Ordering::Relaxed);
     }
     seen.iter().filter_map(Target::look).collect()
 }
@@ -68,20 +78,6 @@ impl Target {
         Some(Self { fd, token, inode })
     }
 
-    fn is_meant_by(&self, words: &[u64]) -> bool {
-        if self.token < FIRST_POINTER {
-            return false;
-        }
-        let bytes = if self.token.is_multiple_of(RECORD_BYTES) {
-            RECORD_BYTES
-        } else {
-            1
-        };
-        words
-            .iter()
-            .any(|word| word.wrapping_sub(self.token) < bytes)
-    }
-
     fn look(&self) -> Option<SocketSeen> {
         let is_still = || fd::socket_inode(self.fd) == Some(self.inode);
         if !is_still() {
@@ -92,16 +88,41 @@ impl Target {
     }
 }
 
-/// What the set knows; nothing if it is not one any more.
-fn targets(set: i32) -> Vec<Target> {
-    let mut text = String::new();
+/// The descriptors of a set whose numbers these words mean, and how many there are; nothing if it is not a set any more.
+fn targets(set: i32, words: &[u64], read: &mut u64) -> Vec<Target> {
     let Ok(file) = File::open(format!("/proc/self/fdinfo/{set}")) else {
         return Vec::new();
     };
-    if file.take(MOST_BYTES).read_to_string(&mut text).is_err() {
-        return Vec::new();
+    let lines = BufReader::with_capacity(BUFFER, file.take(MOST_BYTES)).split(b'\n');
+    let meant = |line: &Vec<u8>| token(line).is_some_and(|token| is_meant(token, words));
+    let line = |line: Vec<u8>| Target::parse(std::str::from_utf8(&line).ok()?);
+    lines
+        .map_while(Result::ok)
+        .inspect(|_| *read += 1)
+        .filter(meant)
+        .filter_map(line)
+        .collect()
+}
+
+/// Only the token of a line, because most lines are of no interest.
+fn token(line: &[u8]) -> Option<u64> {
+    const MARK: &[u8] = b"data:";
+    let at = line.windows(MARK.len()).position(|bytes| bytes == MARK)?;
+    let digits = line[at + MARK.len()..].trim_ascii_start();
+    let mut token = 0_u64;
+    for &byte in digits {
+        let Some(digit) = char::from(byte).to_digit(16) else {
+            break;
+        };
+        token = token << 4 | u64::from(digit);
     }
-    text.lines().filter_map(Target::parse).collect()
+    Some(token)
+}
+
+fn is_meant(token: u64, words: &[u64]) -> bool {
+    let is_record = token.is_multiple_of(RECORD_BYTES);
+    let bytes = if is_record { RECORD_BYTES } else { 1 };
+    token >= FIRST_POINTER && words.iter().any(|word| word.wrapping_sub(token) < bytes)
 }
 
 fn seen(socket: i32) -> Option<SocketSeen> {
@@ -137,17 +158,19 @@ fn phase(peer: &Peer, is_datagram: bool, socket: i32) -> Option<&'static str> {
     }
 }
 
-/// The epoll sets of this process.
-fn epoll_sets() -> Vec<i32> {
+/// The epoll sets of this process, each once.
+fn epoll_sets(now_ns: u64) -> Vec<i32> {
     struct Known {
         at_ns: u64,
         sets: Vec<i32>,
     }
     static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
-    let now_ns = monotonic_ns();
+    let Some(descriptors) = open_descriptors().filter(|count| *count <= MOST_DESCRIPTORS) else {
+        return Vec::new();
+    };
     let Ok(mut known) = KNOWN.try_lock() else {
         // Somebody else looks just now, or has panicked.
-        return find_epoll_sets();
+        return find_epoll_sets(descriptors);
     };
     let is_fresh = |known: &&Known| {
         now_ns.saturating_sub(known.at_ns) < FRESH_NS && known.sets.iter().all(|set| is_epoll(*set))
@@ -155,7 +178,7 @@ fn epoll_sets() -> Vec<i32> {
     if let Some(known) = known.as_ref().filter(is_fresh) {
         return known.sets.clone();
     }
-    let sets = find_epoll_sets();
+    let sets = find_epoll_sets(descriptors);
     *known = Some(Known {
         at_ns: now_ns,
         sets: sets.clone(),
@@ -163,27 +186,42 @@ fn epoll_sets() -> Vec<i32> {
     sets
 }
 
-/// Nothing if there are too many descriptors to look at.
-fn find_epoll_sets() -> Vec<i32> {
-    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
-        return Vec::new();
-    };
-    let mut sets = Vec::new();
-    for (count, entry) in descriptors.enumerate() {
-        if count == MOST_DESCRIPTORS {
-            return Vec::new();
+/// How many descriptors the process has; before Linux 6.2, how many it has had at a time, or a little more.
+fn open_descriptors() -> Option<usize> {
+    let directory = std::fs::metadata("/proc/self/fd").ok()?.len();
+    if directory > 0 {
+        return usize::try_from(directory).ok();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("FDSize:"))?;
+    size.trim().parse().ok()
+}
+
+/// Tries the numbers in order, which is faster than a list of the directory, until all `open` have been seen.
+fn find_epoll_sets(open: usize) -> Vec<i32> {
+    let (mut sets, mut left) = (Vec::<i32>::new(), open);
+    for descriptor in 0..MOST_DESCRIPTORS as i32 {
+        let Some(kind) = fd::kind(descriptor) else {
+            continue;
+        };
+        // tokio holds each of its sets twice.
+        let is_new = || !sets.iter().any(|set| fd::are_the_same(*set, descriptor));
+        if kind == fd::Kind::Anonymous && is_epoll(descriptor) && is_new() {
+            sets.push(descriptor);
         }
-        let descriptor = entry.ok().and_then(|e| e.file_name().to_str()?.parse().ok());
-        sets.extend(descriptor.filter(|set| sets.len() < MOST_SETS && is_epoll(*set)));
+        left = left.saturating_sub(1);
+        if left == 0 || sets.len() == MOST_SETS {
+            break;
+        }
     }
     sets
 }
 
 fn is_epoll(descriptor: i32) -> bool {
-    // Cheaper than its path, and true of few.
-    fd::kind(descriptor) == Some(fd::Kind::Anonymous)
-        && std::fs::read_link(format!("/proc/self/fd/{descriptor}"))
-            .is_ok_and(|path| path == Path::new("anon_inode:[eventpoll]"))
+    std::fs::read_link(format!("/proc/self/fd/{descriptor}"))
+        .is_ok_and(|path| path == Path::new("anon_inode:[eventpoll]"))
 }
 
 #[cfg(test)]
@@ -200,28 +238,45 @@ mod tests {
             (target.fd, target.token, target.inode),
             (12, 0x7f01_a400_0d80, 0x2c91)
         );
-        for other in ["", "pos:\t0", "tfd:", "tfd: x", "tfd: 1 events: 0 data: xyz"] {
+        for other in [
+            "",
+            "pos:\t0",
+            "tfd:",
+            "tfd: x",
+            "tfd: 1 events: 0 data: xyz",
+        ] {
             assert_eq!(Target::parse(other), None, "{other}");
         }
     }
 
     #[test]
     fn words_into_the_record_mean_it_and_its_neighbours_do_not() {
-        let target = Target::parse(LINE).expect("a line");
+        let token = token(LINE.as_bytes()).expect("a line");
+        assert_eq!(token, 0x7f01_a400_0d80);
         for (offset, meant) in [(0, true), (24, true), (127, true), (128, false)] {
-            assert_eq!(
-                target.is_meant_by(&[1, target.token + offset]),
-                meant,
-                "{offset}"
-            );
+            assert_eq!(is_meant(token, &[1, token + offset]), meant, "{offset}");
         }
-        assert!(!target.is_meant_by(&[target.token - 1]));
-        let odd = Target {
-            token: target.token + 8,
-            ..target.clone()
-        };
-        assert!(odd.is_meant_by(&[odd.token]) && !odd.is_meant_by(&[odd.token + 8]));
-        let index = Target { token: 5, ..target };
-        assert!(!index.is_meant_by(&[5]), "an index is no address");
+        assert!(!is_meant(token, &[token - 1]));
+        let odd = token + 8;
+        assert!(is_meant(odd, &[odd]) && !is_meant(odd, &[odd + 8]));
+        assert!(!is_meant(5, &[5]), "an index is no address");
+    }
+
+    #[test]
+    fn every_set_is_found_once() {
+        // SAFETY: no arguments but a flag; the descriptors are closed below.
+        let set = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        // SAFETY: duplicates the descriptor that we have just made.
+        let twin = unsafe { libc::fcntl(set, libc::F_DUPFD_CLOEXEC, 0) };
+        assert!(set >= 0 && twin > set);
+        let count = open_descriptors().expect("/proc is there");
+        assert!((4..MOST_DESCRIPTORS).contains(&count), "{count}");
+        let sets = find_epoll_sets(count + 50);
+        assert!(sets.contains(&set) && !sets.contains(&twin), "{sets:?}");
+        for descriptor in [set, twin] {
+            // SAFETY: ours, and closed once.
+            unsafe { libc::close(descriptor) };
+        }
+        assert_eq!(targets(set, &[1 << 20], &mut 0), []);
     }
 }
