@@ -50,6 +50,12 @@ pub(crate) fn facts(records: &[Fact], headers: &[String], started: SystemTime) -
     facts
 }
 
+/// The client's address among what was copied.
+pub(crate) fn client_of(records: &[Fact]) -> Option<SocketAddr> {
+    let record = records.iter().find(|record| record.kind == kind::CLIENT)?;
+    client(&record.bytes)
+}
+
 fn client(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_at_checked(16)?;
     let ip = Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?);

@@ -5,6 +5,7 @@
 
 mod open_case;
 mod pauses;
+mod sockets;
 mod standing;
 mod storm;
 

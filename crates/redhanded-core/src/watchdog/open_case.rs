@@ -251,6 +251,7 @@ impl OpenCase {
             .counts
             .lost_stacks(u64::from(mail.waiting.dropped));
         let mut found = self.pending(Some(look), at, parts, now_ns);
+        found.observed.sockets = super::sockets::of(self.slot, mail, &self.copied);
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;
