@@ -45,6 +45,7 @@ mod names;
 mod outlook;
 mod raw;
 mod sampler;
+mod sockets;
 mod symbols;
 mod sys;
 mod syscall;
@@ -57,6 +58,9 @@ pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use sampler::Sampler;
+#[cfg(unix)]
+pub use sockets::accept_queue;
+pub use sockets::{SocketSeen, sockets_behind};
 pub use symbols::Symbolizer;
 pub use syscall::Syscall;
 pub use thread::Thread;

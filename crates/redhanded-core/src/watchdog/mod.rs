@@ -6,6 +6,7 @@
 mod children;
 mod open_case;
 mod pauses;
+mod sockets;
 mod standing;
 mod storm;
 
