@@ -4,6 +4,14 @@
 //! when every worker is blocked. What it finds it hands to the clerk.
 
 mod clocks;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for trouble that lasts; the first of it is the accept loop's"
+    )
+)]
+mod episodes;
 mod open_case;
 mod pauses;
 mod standing;
