@@ -230,14 +230,23 @@ impl Watchdog {
         if age_ns < slow_after_ns {
             return Some(now_ns + (slow_after_ns - age_ns));
         }
-        let inside = slot.poll_mark().inside();
         match slot.stage() {
-            Stage::LongLived if !inside => Some(now_ns + slow_after_ns),
-            stage if (stage.is_stream() || stage.awaits_client()) && !inside => {
-                self.moves_until(slot, generation, now_ns)
+            Stage::LongLived => self.stands_until(slot, now_ns),
+            stage if stage.is_stream() || stage.awaits_client() => {
+                let stands_ns = self.stands_until(slot, now_ns)?;
+                Some(stands_ns.min(self.moves_until(slot, generation, now_ns)?))
             }
             _ => None,
         }
+    }
+
+    /// When the poll that it is inside of will have stood for too long, or one that begins now;
+    /// `None` if it has. A stream that works is found inside a poll most of the time, and each of
+    /// them has only just begun.
+    fn stands_until(&self, slot: &Slot, now_ns: u64) -> Option<u64> {
+        let stood_ns = self.standing.stood_ns(slot, now_ns);
+        let left_ns = slot.slow_after_ns().saturating_sub(stood_ns);
+        (left_ns > 0).then_some(now_ns + left_ns)
     }
 
     /// When a body will have been idle for too long, if it moves no more; `None` if it has been.
