@@ -8,11 +8,14 @@ mod client_stalled;
 mod cpu_loop;
 mod evidence;
 mod hosts;
+mod machine_paused;
 mod silent_peer;
 mod starved;
 mod stuck_await;
 mod unknown;
 mod unreachable_host;
+
+pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 
 pub use evidence::{At, Crowd, Hog, Look, Observed, StandingPoll};
 use redhanded_report::{Confidence, Verdict};
