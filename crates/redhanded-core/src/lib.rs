@@ -12,6 +12,7 @@ mod ask;
 mod case;
 mod clerk;
 mod config;
+pub mod connection;
 mod copied;
 mod engine;
 mod facts;

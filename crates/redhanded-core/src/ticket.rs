@@ -3,6 +3,7 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
+use crate::connection::{self, Client, Connection, Word};
 use crate::copied::kind;
 use crate::engine::Engine;
 use crate::registry::{After, Mail, Slot, Stage, Writer};
@@ -27,6 +28,7 @@ pub struct Ticket(Option<&'static Slot>);
 /// Writes what is known about a request into its slot, before anyone else can see it.
 #[derive(Debug)]
 pub struct Copying<'a> {
+    slot: &'a Slot,
     facts: Writer<'a>,
     headers_left: usize,
 }
@@ -65,6 +67,26 @@ impl Copying<'_> {
         ip.copy_from_slice(&v6.octets());
         port.copy_from_slice(&client.port().to_be_bytes());
         self.facts.put(kind::CLIENT, &bytes, 18);
+    }
+    /// Whether the connection it came on is known.
+    pub fn has_connection(&self) -> bool {
+        self.slot.connection() != 0
+    }
+    /// The connection it came on.
+    pub fn connection(&mut self, client: Client) {
+        self.slot.set_connection(client.word().word());
+        if let Some(address) = client.address() {
+            self.client(address);
+        }
+    }
+    /// Finds the connection by itself. A request within a request came on the same one, and is not
+    /// what the connection waits for.
+    #[cold]
+    fn find_connection(&mut self) {
+        let nested = Worker::here().current().is_some();
+        if let Some(client) = connection::here((!nested).then_some(self.slot)) {
+            self.connection(client);
+        }
     }
     /// The `x-request-id` header.
     #[inline]
@@ -114,14 +136,45 @@ impl Engine {
             return Ticket(None);
         };
         let mut copying = Copying {
+            slot,
             facts: slot.facts.rewrite(),
             headers_left: HEADER_BYTES,
         };
+        // First, because the last word counts: an address that the request brings is its own.
+        if connection::any() {
+            copying.find_connection();
+        }
         copy(&mut copying);
         copying.facts.done();
         slot.open();
         self.unpark();
         Ticket(Some(slot))
+    }
+
+    /// Opens a ticket for a request that has begun to come on `connection` and is not whole: its
+    /// age is judged like a request's, and nobody is woken for it. `None` as with [`open`](Self::open).
+    #[cold]
+    pub fn open_head(&'static self, connection: &Connection) -> Option<Ticket> {
+        if self.has_ended() {
+            return None;
+        }
+        let worker = Worker::here().index();
+        let Some(slot) = self.registry.take(worker, now_ns(), self.slow_after_ns) else {
+            self.counts.unwatched();
+            return None;
+        };
+        slot.set_stage(Stage::Head);
+        slot.set_worker(worker);
+        let mut copying = Copying {
+            slot,
+            facts: slot.facts.rewrite(),
+            headers_left: 0,
+        };
+        copying.connection(connection.client());
+        copying.facts.done();
+        slot.open();
+        self.unpark();
+        Some(Ticket(Some(slot)))
     }
 }
 
@@ -341,15 +394,21 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            let panicked = std::thread::panicking() || slot.has_panicked();
-            close(
-                slot,
-                if panicked {
-                    How::Panicked
-                } else {
-                    How::Dropped
-                },
-            );
+            close(slot, how_dropped(slot));
         }
+    }
+}
+
+/// Why a ticket is dropped that nobody has ended.
+#[cold]
+fn how_dropped(slot: &Slot) -> How {
+    if std::thread::panicking() || slot.has_panicked() {
+        return How::Panicked;
+    }
+    let connection = Word::from_word(slot.connection());
+    if connection.is_some_and(Word::is_gone) {
+        How::ClientGone
+    } else {
+        How::Dropped
     }
 }

@@ -22,7 +22,7 @@
 //!         .layer(redhanded.layer());                      // every request is watched
 //!
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app).await?;
+//!     axum::serve(redhanded.listener(listener), app).await?; // optional: clients, slow heads
 //!     Ok(())
 //! }
 //! ```
@@ -44,11 +44,13 @@
 mod builder;
 mod export;
 mod install;
+mod listener;
 
 pub use builder::{Builder, Rule, slow_after};
 pub use install::Redhanded;
 pub use redhanded_core::{Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
-    ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody,
+    ClientAddress, Listener, Listening, ResponseFuture, SlowAfter, SlowAfterLayer, Watch,
+    WatchLayer, WatchedBody, WatchedIo,
 };

@@ -56,16 +56,19 @@ pub(crate) enum Stage {
     StreamOut,
     /// A stream that may rest for hours (event stream, gRPC, upgrade): only judged inside polls.
     LongLived,
+    /// No request yet: its connection waits for the rest of a request's head.
+    Head,
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Handler,
         Self::Body,
         Self::BodyOut,
         Self::Stream,
         Self::StreamOut,
         Self::LongLived,
+        Self::Head,
     ];
 
     fn from_word(word: u32) -> Self {
@@ -152,6 +155,8 @@ pub(crate) struct Slot {
     wants_capture: AtomicU32,
     /// Bytes of the body still to come; `u64::MAX` when nobody knows.
     left: AtomicU64,
+    /// The connection it came on, as its word; zero when none of ours.
+    connection: AtomicU64,
     /// Identity of the waker that is kept, to see a change without the lock: data and vtable.
     kept_waker: [AtomicU64; 2],
     pub(crate) waker: Mutex<Option<Waker>>,
@@ -183,6 +188,7 @@ impl Slot {
             progress: AtomicU32::new(0),
             wants_capture: AtomicU32::new(0),
             left: AtomicU64::new(u64::MAX),
+            connection: AtomicU64::new(0),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
@@ -201,6 +207,19 @@ impl Slot {
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
         self.life.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
+        self.connection.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes which thread this one belongs to that is never polled.
+    pub(crate) fn set_worker(&self, worker: u16) {
+        self.poll.store(u64::from(worker), Ordering::Release);
+    }
+
+    pub(crate) fn set_connection(&self, word: u64) {
+        self.connection.store(word, Ordering::Relaxed);
+    }
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection.load(Ordering::Relaxed)
     }
 
     /// Marks the beginning of a poll on `worker`. One writer at a time: a future is polled by one

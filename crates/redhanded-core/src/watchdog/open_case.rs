@@ -3,10 +3,11 @@
 use super::Parts;
 use super::standing::{Pace, ms, shared_from_root};
 use crate::case::{Case, Sampled};
+use crate::connection::Word;
 use crate::copied::TraceIds;
 use crate::engine::Engine;
 use crate::registry::{Fact, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Hog, Look, Observed, judge};
+use crate::verdict::{At, Crowd, Hog, Look, Observed, Received, judge};
 use crate::worker::Worker;
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind};
@@ -134,6 +135,7 @@ impl OpenCase {
             stage if stage.awaits_client() => {
                 Some(self.pending(None, At::AwaitsClient, parts, now_ns))
             }
+            Stage::Head => Some(self.half_come(parts, now_ns)),
             _ => self.gather_pending(gathering, parts, now_ns, out_of_patience),
         }
     }
@@ -176,6 +178,15 @@ impl OpenCase {
             thread: Some(thread),
             stacks,
         })
+    }
+
+    /// A request that is not whole has nothing that could be woken.
+    fn half_come(&self, parts: &mut Parts<'_>, now_ns: u64) -> Found {
+        let mut found = self.pending(None, At::Head, parts, now_ns);
+        found.observed.crowd = self.crowd(parts, now_ns);
+        let received = Word::from_word(self.slot.connection()).and_then(Word::received);
+        found.observed.received = received.map(|(bytes, handshake)| Received { bytes, handshake });
+        found
     }
 
     /// Between polls: wake it, and see what its next poll does.
@@ -352,10 +363,10 @@ impl OpenCase {
             occurrences: 0,
             copied: self.copied.clone(),
             trace: self.trace.clone(),
-            phase: if found.observed.at == At::Handler {
-                Phase::Handler
-            } else {
-                Phase::ResponseBody
+            phase: match found.observed.at {
+                At::Handler => Phase::Handler,
+                _ if self.slot.stage() == Stage::Head => Phase::RequestHead,
+                _ => Phase::ResponseBody,
             },
             at: SystemTime::now(),
             started: self.started,
