@@ -187,10 +187,9 @@ impl Connection {
         let record = take();
         let generation = (record.state.load(Ordering::Relaxed) >> FLAGS) as u32;
         let generation = generation.wrapping_add(1);
-        record.state.store(
-            u64::from(generation) << FLAGS | OPEN,
-            Ordering::Release,
-        );
+        record
+            .state
+            .store(u64::from(generation) << FLAGS | OPEN, Ordering::Release);
         record.set_address(client);
         record.received.store(0, Ordering::Relaxed);
         for word in &record.request {
@@ -357,9 +356,9 @@ mod tests {
         first.gone();
         drop(first);
         let begun = POOL.lock().all.len();
-        let again = (0..RESTING * 4).map(|_| Connection::new(None)).find(|c| {
-            std::ptr::eq(c.record, word.record().unwrap())
-        });
+        let again = (0..RESTING * 4)
+            .map(|_| Connection::new(None))
+            .find(|c| std::ptr::eq(c.record, word.record().unwrap()));
         assert!(again.is_some(), "records are used again");
         assert!(!word.is_gone(), "it says nothing of its predecessor");
         assert!(POOL.lock().all.len() <= begun + RESTING * 2);

@@ -38,12 +38,16 @@ fn half_come(observed: &Observed, age: &str) -> Option<(String, &'static str)> {
     let bytes = received.bytes;
     Some(if received.handshake {
         (
-            format!("the client has sent {bytes} bytes of a TLS handshake and has not finished it in {age}"),
+            format!(
+                "the client has sent {bytes} bytes of a TLS handshake and has not finished it in {age}"
+            ),
             "the client to finish the TLS handshake",
         )
     } else {
         (
-            format!("the client has sent {bytes} bytes of a request's head and has not finished it in {age}"),
+            format!(
+                "the client has sent {bytes} bytes of a request's head and has not finished it in {age}"
+            ),
             "the client to send the rest of the request's head",
         )
     })

@@ -239,7 +239,8 @@ mod tests {
             (Class::ClientStalled, Role::Bystander)
         );
         assert!(
-            verdict.cause.contains("17 bytes of a request's head") && verdict.cause.contains("2.01 s"),
+            verdict.cause.contains("17 bytes of a request's head")
+                && verdict.cause.contains("2.01 s"),
             "{}",
             verdict.cause
         );
@@ -259,7 +260,10 @@ mod tests {
             hog: Some(hog),
         };
         let verdict = judge(&observed);
-        assert_eq!((verdict.class, verdict.role), (Class::Starved, Role::Victim));
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::Starved, Role::Victim)
+        );
         assert_eq!(verdict.victim_of.as_deref(), Some("01HOG"));
         assert_ne!(verdict.confidence, Confidence::Proved);
         observed.crowd.standing = 1;

@@ -9,6 +9,18 @@ const FIRST: usize = 8;
 /// How HTTP/2 begins where the client knows that the server speaks it.
 const HTTP2: [u8; FIRST] = *b"PRI * HT";
 const CONNECT: [u8; FIRST] = *b"CONNECT ";
+/// How a head begins that is told from the rest of a body.
+const METHODS: [&[u8]; 9] = [
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"OPTIONS ",
+    b"TRACE ",
+    b"PATCH ",
+];
 /// The content type of a TLS record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 22;
 
@@ -84,8 +96,7 @@ impl Heads {
             }
             State::Fresh => self.begin(bytes),
             State::Answered => {
-                let method = first_of_line(bytes).is_some_and(|b| b.is_ascii_uppercase());
-                if method && !has_request() {
+                if begins_with_a_method(bytes) && !has_request() {
                     self.begin(bytes);
                 }
             }
@@ -93,11 +104,12 @@ impl Heads {
     }
 
     fn begin(&mut self, bytes: &[u8]) {
-        let Some(first) = first_of_line(bytes) else {
+        self.received = bytes.len() as u64;
+        let bytes = without_empty_lines(bytes);
+        let Some(first) = bytes.first() else {
             return; // empty lines before a head are nothing
         };
-        self.received = bytes.len() as u64;
-        self.state = if first == TLS_HANDSHAKE {
+        self.state = if *first == TLS_HANDSHAKE {
             let mut records = Records::default();
             if records.read(bytes) {
                 State::Silent
@@ -129,8 +141,17 @@ impl Heads {
     }
 }
 
-fn first_of_line(bytes: &[u8]) -> Option<u8> {
-    bytes.iter().copied().find(|b| !matches!(b, b'\r' | b'\n'))
+/// From the first byte on that does not belong to an empty line.
+fn without_empty_lines(bytes: &[u8]) -> &[u8] {
+    let begin = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'));
+    begin.and_then(|at| bytes.get(at..)).unwrap_or_default()
+}
+
+/// A server may read on in a body after it has answered.
+fn begins_with_a_method(bytes: &[u8]) -> bool {
+    let bytes = without_empty_lines(bytes);
+    let fits = |method: &&[u8]| bytes.starts_with(method) || method.starts_with(bytes);
+    !bytes.is_empty() && METHODS.iter().any(fits)
 }
 
 /// Looks for the empty line.
@@ -145,18 +166,12 @@ struct Head {
 impl Head {
     /// What follows when the head is whole.
     fn read(&mut self, bytes: &[u8]) -> Option<State> {
-        let mut rest = bytes;
-        if self.kept == 0 {
-            let blank = |b: &u8| matches!(b, b'\r' | b'\n');
-            let begin = bytes.iter().position(|b| !blank(b))?;
-            rest = bytes.get(begin..)?;
-        }
-        for (byte, place) in rest.iter().zip(self.first.iter_mut().skip(self.kept)) {
+        for (byte, place) in bytes.iter().zip(self.first.iter_mut().skip(self.kept)) {
             *place = *byte;
             self.kept += 1;
         }
         // Most heads come in one piece, with nothing behind them.
-        let whole = rest.ends_with(b"\r\n\r\n") || rest.iter().any(|b| self.ends_with(*b));
+        let whole = bytes.ends_with(b"\r\n\r\n") || bytes.iter().any(|b| self.ends_with(*b));
         whole.then_some(match self.first {
             HTTP2 | CONNECT => State::Silent,
             _ => State::Request,
@@ -238,8 +253,15 @@ mod tests {
         assert_eq!(after(GET), None);
         assert_eq!(after(b"\r\n\r\n"), None, "empty lines before a head");
         assert_eq!(after(b"\r\n\r\nG"), Some(Awaited::Head));
-        assert_eq!(after(b"GET / HTTP/1.1\n\n"), None, "lines may end without CR");
-        assert_eq!(after(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nhalf"), None);
+        assert_eq!(
+            after(b"GET / HTTP/1.1\n\n"),
+            None,
+            "lines may end without CR"
+        );
+        assert_eq!(
+            after(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nhalf"),
+            None
+        );
         assert_eq!(after(b"\0\x01garbage"), Some(Awaited::Head));
     }
 
@@ -252,7 +274,10 @@ mod tests {
         heads.read(b" HTTP/1.1\r\n\r\n", never);
         heads.wrote(b"HTTP/1.1 200 OK\r\n\r\n");
         heads.read(b"PO", || false);
-        assert_eq!((heads.received(), heads.awaited()), (2, Some(Awaited::Head)));
+        assert_eq!(
+            (heads.received(), heads.awaited()),
+            (2, Some(Awaited::Head))
+        );
     }
 
     #[test]
@@ -266,9 +291,10 @@ mod tests {
         assert_eq!(heads.awaited(), None, "a body was asked for");
         heads.wrote(b"HTTP/1.1 200 OK\r\n\r\n");
         heads.read(b"lower case is no method", never);
-        heads.read(b"UPPER CASE", || true);
+        heads.read(b"UPPER CASE IS NONE", never);
+        heads.read(b"GET / HTTP/1.1", || true);
         assert_eq!(heads.awaited(), None, "its request is in flight");
-        heads.read(b"GET", || false);
+        heads.read(b"\r\nG", || false);
         assert_eq!(heads.awaited(), Some(Awaited::Head));
         heads.wrote(b"HTTP/1.1 408 Request Timeout\r\n\r\n");
         assert_eq!(heads.awaited(), None, "it was answered");
@@ -283,12 +309,18 @@ mod tests {
             let mut heads = Heads::new();
             heads.read(first, never);
             heads.wrote(answer);
-            heads.read(b"ABC", || false);
+            heads.read(b"GET", || false);
             heads.awaited()
         };
         assert_eq!(silent(http2, b"\0\0\0\x04\0\0\0\0\0"), None);
-        assert_eq!(silent(GET, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), None);
-        assert_eq!(silent(b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"), None);
+        assert_eq!(
+            silent(GET, b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+            None
+        );
+        assert_eq!(
+            silent(b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"),
+            None
+        );
         assert_eq!(silent(GET, b"HTTP/1.1 200 OK\r\n\r\n"), Some(Awaited::Head));
     }
 
