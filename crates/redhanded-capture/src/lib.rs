@@ -52,7 +52,7 @@ mod thread;
 mod wait;
 mod waiting;
 
-pub use clock::monotonic_ns;
+pub use clock::{monotonic_ns, suspended_ns};
 pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};

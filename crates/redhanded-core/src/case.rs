@@ -4,7 +4,7 @@ use crate::copied::TraceIds;
 use crate::registry::{Ending, Fact};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
-use redhanded_report::{Event, Phase, StackKind, Thread, Verdict};
+use redhanded_report::{Event, Evidence, Phase, StackKind, Thread, Verdict};
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
 
@@ -14,6 +14,8 @@ pub(crate) enum Message {
     Case(Box<Case>),
     /// A caught request has ended.
     Ended(Box<Ended>),
+    /// Trouble of the process that no request is guilty of.
+    Process(Box<Trouble>),
     /// Something may be caught soon: have the symbols of this stack ready.
     Prepare(RawStack),
     /// Answer when everything before this has been filed.
@@ -37,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) observed: Observed,
     pub(crate) thread: Option<Thread>,
     pub(crate) stacks: Vec<Sampled>,
+    /// For how long the CPU quota has throttled the process meanwhile, summed over its CPUs.
+    pub(crate) throttled_ns: Option<u64>,
 }
 
 /// A stack and how often it was seen.
@@ -53,4 +57,18 @@ pub(crate) struct Ended {
     pub(crate) ending: Ending,
     pub(crate) at: SystemTime,
     pub(crate) total_ns: u64,
+}
+
+/// Trouble without a guilty request: one record with [`Event::Process`].
+pub(crate) struct Trouble {
+    pub(crate) id: String,
+    pub(crate) fingerprint: u64,
+    /// How often it was seen in this process, those without a line among them.
+    pub(crate) occurrences: u64,
+    pub(crate) at: SystemTime,
+    /// How long it lasted, or has lasted so far.
+    pub(crate) lasted_ns: u64,
+    pub(crate) verdict: Verdict,
+    /// What the verdict rests on; the clerk adds the load of the machine.
+    pub(crate) evidence: Evidence,
 }

@@ -5,7 +5,7 @@ mod naming;
 mod refine;
 mod remembered;
 
-use crate::case::{Case, Ended, Message};
+use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::redact::Redactor;
 use crate::sink::Sink;
@@ -74,6 +74,7 @@ impl Clerk {
         match message {
             Message::Case(case) => self.file(&case),
             Message::Ended(ended) => self.file_end(&ended),
+            Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
                 self.log.retry();
@@ -138,6 +139,17 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, caught.as_ref()));
+        self.count_losses();
+    }
+
+    fn file_trouble(&mut self, trouble: &Trouble) {
+        self.count_losses();
+        let lost = self.engine.counts.lost();
+        let report = Arc::new(assemble::process(trouble, &self.engine.config, lost));
+        self.write(&report);
+        self.sinks
+            .iter()
+            .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
     }
 

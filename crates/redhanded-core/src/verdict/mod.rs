@@ -7,9 +7,12 @@ mod blocked_thread;
 mod client_stalled;
 mod cpu_loop;
 mod evidence;
+mod machine_paused;
 mod starved;
 mod stuck_await;
 mod unknown;
+
+pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 
 pub use evidence::{At, Crowd, Hog, Look, Observed, Received, StandingPoll};
 use redhanded_report::{Confidence, Verdict};

@@ -3,15 +3,26 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod clocks;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for trouble that lasts; the first of it is the accept loop's"
+    )
+)]
+mod episodes;
 mod open_case;
 mod pauses;
 mod standing;
 mod storm;
+mod trouble;
 
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use clocks::Clocks;
 use open_case::OpenCase;
 use pauses::Pauses;
 use redhanded_capture::Sampler;
@@ -40,6 +51,9 @@ pub(crate) struct Watchdog {
     clerk: SyncSender<Message>,
     sampler: Sampler,
     pauses: Pauses,
+    clocks: Clocks,
+    /// A pause of this length has a record.
+    long_pause_ns: u64,
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
@@ -50,8 +64,15 @@ pub(crate) struct Watchdog {
     round_ns: u64,
     idle_since_ns: Option<u64>,
     prepared: bool,
-    /// Progress of bodies at their last look: (generation, frames).
-    progress: HashMap<Key, (u32, u32)>,
+    /// Progress of bodies, and since when there was no more of it.
+    progress: HashMap<Key, Progress>,
+}
+
+/// What a body had sent when it was last seen to move.
+struct Progress {
+    generation: u32,
+    frames: u32,
+    since_ns: u64,
 }
 
 /// What a case needs of the watchdog.
@@ -60,6 +81,7 @@ struct Parts<'a> {
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
     pauses: &'a Pauses,
+    clocks: &'a Clocks,
     ids: &'a HashMap<(Key, u32), String>,
     victims: &'a mut HashMap<String, Victims>,
     pace: Pace,
@@ -107,6 +129,8 @@ impl Watchdog {
             clerk,
             sampler,
             pauses: Pauses::default(),
+            clocks: Clocks::open(),
+            long_pause_ns: trouble::long_pause_ns(shortest_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
@@ -139,6 +163,7 @@ impl Watchdog {
         match next {
             Next::At(at_ns) => {
                 let now_ns = now_ns();
+                self.clocks.note(now_ns);
                 std::thread::park_timeout(Duration::from_nanos(at_ns.saturating_sub(now_ns)));
                 self.pauses.expect(at_ns.max(now_ns));
             }
@@ -150,16 +175,16 @@ impl Watchdog {
                     std::thread::park();
                 }
                 self.engine.watching();
-                self.pauses.expect(now_ns());
+                let now_ns = now_ns();
+                self.pauses.expect(now_ns);
+                self.clocks.note(now_ns);
             }
         }
     }
 
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
-        if self.pauses.awake(now_ns).is_some() {
-            self.standing.forget(); // ③ nobody is charged for it
-        }
+        self.notice_pause(now_ns); // ③
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
         self.sample_standing(now_ns); // ④
@@ -205,16 +230,42 @@ impl Watchdog {
         if age_ns < slow_after_ns {
             return Some(now_ns + (slow_after_ns - age_ns));
         }
-        let inside = slot.poll_mark().inside();
         match slot.stage() {
-            Stage::LongLived if !inside => Some(now_ns + slow_after_ns),
-            stage if (stage.is_stream() || stage.awaits_client()) && !inside => {
-                let now = (generation, slot.progress());
-                let moved = self.progress.insert(slot.key, now) != Some(now);
-                moved.then_some(now_ns + slow_after_ns)
+            Stage::LongLived => self.stands_until(slot, now_ns),
+            stage if stage.is_stream() || stage.awaits_client() => {
+                let stands_ns = self.stands_until(slot, now_ns)?;
+                Some(stands_ns.min(self.moves_until(slot, generation, now_ns)?))
             }
             _ => None,
         }
+    }
+
+    /// When the poll that it is inside of will have stood for too long, or one that begins now;
+    /// `None` if it has. A stream that works is found inside a poll most of the time, and each of
+    /// them has only just begun.
+    fn stands_until(&self, slot: &Slot, now_ns: u64) -> Option<u64> {
+        let stood_ns = self.standing.stood_ns(slot, now_ns);
+        let left_ns = slot.slow_after_ns().saturating_sub(stood_ns);
+        (left_ns > 0).then_some(now_ns + left_ns)
+    }
+
+    /// When a body will have been idle for too long, if it moves no more; `None` if it has been.
+    fn moves_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+        let frames = slot.progress();
+        let known = self.progress.get(&slot.key);
+        let same = known.filter(|p| (p.generation, p.frames) == (generation, frames));
+        let since_ns = same.map_or(now_ns, |p| p.since_ns);
+        if same.is_none() {
+            let progress = Progress {
+                generation,
+                frames,
+                since_ns,
+            };
+            self.progress.insert(slot.key, progress);
+        }
+        let idle_ns = self.pauses.charged(since_ns, now_ns);
+        let left_ns = slot.slow_after_ns().saturating_sub(idle_ns);
+        (left_ns > 0).then_some(now_ns + left_ns)
     }
 
     /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
@@ -252,6 +303,7 @@ impl Watchdog {
             sampler: &mut self.sampler,
             standing: &mut self.standing,
             pauses: &self.pauses,
+            clocks: &self.clocks,
             ids: &self.ids,
             victims: &mut self.victims,
             pace: self.pace,

@@ -22,6 +22,9 @@ const UNHEARD_NS: u64 = 60_000_000;
 const HURRY_NS: u64 = 60_000_000;
 /// Whatever has been found by then is judged.
 const PATIENCE_NS: u64 = 500_000_000;
+/// How often a look begins anew because of a pause; on a machine that pauses all the time it must
+/// come to an end, too.
+const STARTS: u32 = 3;
 /// How often a look is repeated whose budget was used up.
 const LOOKS: u32 = 3;
 
@@ -51,6 +54,7 @@ pub(super) struct Gathering {
     woken_at_ns: Option<u64>,
     no_waker: bool,
     wakes: u32,
+    starts: u32,
 }
 
 /// What a look found.
@@ -99,6 +103,17 @@ impl OpenCase {
                 since_ns: now_ns,
                 ..Gathering::default()
             });
+        }
+    }
+
+    /// After a pause a look begins anew: it could not know whether anybody had a chance to answer.
+    pub(super) fn start_over(&mut self, now_ns: u64) {
+        if let Some(gathering) = self.gathering.as_mut().filter(|g| g.starts < STARTS) {
+            *gathering = Gathering {
+                since_ns: now_ns,
+                starts: gathering.starts + 1,
+                ..Gathering::default()
+            };
         }
     }
 
@@ -376,6 +391,7 @@ impl OpenCase {
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,
+            throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
         }
     }
 }

@@ -95,6 +95,12 @@ impl StandingPolls {
         any
     }
 
+    /// How long the poll that `slot` is inside of has been seen standing; zero outside of one.
+    pub(super) fn stood_ns(&self, slot: &Slot, now_ns: u64) -> u64 {
+        let stands = self.0.get(&slot.key).filter(|s| s.still(slot));
+        stands.map_or(0, |s| now_ns.saturating_sub(s.since_ns))
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Standing> {
         self.0.get_mut(&key)
     }
