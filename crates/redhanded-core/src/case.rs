@@ -1,7 +1,7 @@
 //! What the watchdog hands to the clerk: everything about one look at one request, still raw.
 
 use crate::copied::TraceIds;
-use crate::registry::{Ending, Fact};
+use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
 use redhanded_report::{Event, Evidence, Phase, StackKind, Thread, Verdict};
@@ -29,6 +29,8 @@ pub(crate) struct Case {
     pub(crate) fingerprint: u64,
     pub(crate) occurrences: u64,
     pub(crate) copied: Vec<Fact>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) children: Vec<ChildSeen>,
     pub(crate) trace: TraceIds,
     pub(crate) phase: Phase,
     pub(crate) at: SystemTime,
@@ -41,6 +43,18 @@ pub(crate) struct Case {
     pub(crate) stacks: Vec<Sampled>,
     /// For how long the CPU quota has throttled the process meanwhile, summed over its CPUs.
     pub(crate) throttled_ns: Option<u64>,
+}
+
+/// What a look at a child of a request found.
+pub(crate) struct ChildSeen {
+    pub(crate) name: Option<String>,
+    /// File, line and column.
+    pub(crate) spawned_at: Option<String>,
+    pub(crate) verdict: Verdict,
+    /// It is inside a poll that does not return, and was sampled so often.
+    pub(crate) stands: bool,
+    pub(crate) samples: u32,
+    pub(crate) stacks: Vec<Sampled>,
 }
 
 /// A stack and how often it was seen.

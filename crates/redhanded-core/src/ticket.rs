@@ -4,9 +4,9 @@
 //! anyone waits for, allocates nothing and formats nothing.
 
 use crate::connection::{self, Client, Connection, Word};
-use crate::copied::kind;
+use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
-use crate::registry::{After, Mail, Slot, Stage, Writer};
+use crate::registry::{After, Key, Mail, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
@@ -28,8 +28,8 @@ pub struct Ticket(Option<&'static Slot>);
 /// Writes what is known about a request into its slot, before anyone else can see it.
 #[derive(Debug)]
 pub struct Copying<'a> {
-    slot: &'a Slot,
-    facts: Writer<'a>,
+    slot: &'static Slot,
+    facts: &'a mut Writer<'static>,
     headers_left: usize,
 }
 
@@ -37,6 +37,9 @@ impl Copying<'_> {
     /// The method.
     #[inline]
     pub fn method(&mut self, method: &str) {
+        if method == "HEAD" {
+            self.slot.set_bodyless();
+        }
         self.facts.put(kind::METHOD, method.as_bytes(), 32);
     }
     /// Path and query as they were sent.
@@ -58,15 +61,12 @@ impl Copying<'_> {
     /// The peer's address.
     #[inline]
     pub fn client(&mut self, client: std::net::SocketAddr) {
-        let mut bytes = [0; 18];
-        let (ip, port) = bytes.split_at_mut(16);
-        let v6 = match client.ip() {
-            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            std::net::IpAddr::V6(v6) => v6,
-        };
-        ip.copy_from_slice(&v6.octets());
-        port.copy_from_slice(&client.port().to_be_bytes());
-        self.facts.put(kind::CLIENT, &bytes, 18);
+        self.facts.put(kind::CLIENT, &client_bytes(client), 18);
+    }
+    /// It may rest for hours, before it answers and while it does.
+    #[inline]
+    pub fn long_lived(&mut self) {
+        self.slot.set_stage(Stage::LongLived);
     }
     /// Whether the connection it came on is known.
     pub fn has_connection(&self) -> bool {
@@ -124,6 +124,27 @@ impl Engine {
         slow_after_ns: Option<u64>,
         copy: impl FnOnce(&mut Copying<'_>),
     ) -> Ticket {
+        self.open_with(slow_after_ns, |slot, facts| {
+            let mut copying = Copying {
+                slot,
+                facts,
+                headers_left: HEADER_BYTES,
+            };
+            // First, because the last word counts: an address that the request brings is its own.
+            if connection::any() {
+                copying.find_connection();
+            }
+            copy(&mut copying);
+        })
+    }
+
+    /// Opens a ticket whose slot and facts `fill` completes before anyone sees them.
+    #[inline]
+    pub(crate) fn open_with(
+        &'static self,
+        slow_after_ns: Option<u64>,
+        fill: impl FnOnce(&'static Slot, &mut Writer<'static>),
+    ) -> Ticket {
         if self.has_ended() {
             return Ticket(None);
         }
@@ -135,17 +156,9 @@ impl Engine {
             self.counts.unwatched();
             return Ticket(None);
         };
-        let mut copying = Copying {
-            slot,
-            facts: slot.facts.rewrite(),
-            headers_left: HEADER_BYTES,
-        };
-        // First, because the last word counts: an address that the request brings is its own.
-        if connection::any() {
-            copying.find_connection();
-        }
-        copy(&mut copying);
-        copying.facts.done();
+        let mut facts = slot.facts.rewrite();
+        fill(slot, &mut facts);
+        facts.done();
         slot.open();
         self.unpark();
         Ticket(Some(slot))
@@ -155,26 +168,17 @@ impl Engine {
     /// age is judged like a request's, and nobody is woken for it. `None` as with [`open`](Self::open).
     #[cold]
     pub fn open_head(&'static self, connection: &Connection) -> Option<Ticket> {
-        if self.has_ended() {
-            return None;
-        }
-        let worker = Worker::here().index();
-        let Some(slot) = self.registry.take(worker, now_ns(), self.slow_after_ns) else {
-            self.counts.unwatched();
-            return None;
-        };
-        slot.set_stage(Stage::Head);
-        slot.set_worker(worker);
-        let mut copying = Copying {
-            slot,
-            facts: slot.facts.rewrite(),
-            headers_left: 0,
-        };
-        copying.connection(connection.client());
-        copying.facts.done();
-        slot.open();
-        self.unpark();
-        Some(Ticket(Some(slot)))
+        let ticket = self.open_with(None, |slot, facts| {
+            slot.set_stage(Stage::Head);
+            slot.set_worker(Worker::here().index());
+            let mut copying = Copying {
+                slot,
+                facts,
+                headers_left: 0,
+            };
+            copying.connection(connection.client());
+        });
+        ticket.0.is_some().then_some(ticket)
     }
 }
 
@@ -236,6 +240,11 @@ impl Drop for Mark {
 }
 
 impl Ticket {
+    /// Which slot it holds, and for which generation; `None` for an empty one.
+    pub(crate) fn identity(&self) -> Option<(Key, u32)> {
+        self.0.map(|slot| (slot.key, slot.hand.generation()))
+    }
+
     /// Marks something that is not a poll, such as a service's `call`, as this request's.
     #[inline]
     pub fn enter(&self) -> Inside {
@@ -264,25 +273,33 @@ impl Ticket {
     }
 
     /// The response has come: from now on the body is what is watched. `left` is its exact length
-    /// in bytes, where that is known; nothing left is the end.
+    /// in bytes, where that is known; nothing left is the end. So is a response that may have no
+    /// body (RFC 9110, section 6.4.1), whatever is in its place: nobody will ask for it.
     #[inline]
     pub fn responded(&mut self, status: u16, left: Option<u64>, stage: BodyStage) {
         let Some(slot) = self.0 else { return };
+        let left = if matches!(status, 204 | 304) || slot.is_bodyless() {
+            Some(0)
+        } else {
+            left
+        };
         slot.responded(status, left, stage.resting());
         if left == Some(0) {
             self.end(How::Completed);
         }
     }
 
-    /// A frame of `bytes` was handed out; the next poll comes when the client has taken it. The
-    /// last byte is the end: nobody need poll for more. Says whether that is still open.
+    /// A frame of `bytes` was handed out; the next poll comes when the client has taken it. With
+    /// `last`, the body says that it was the last one, and nobody need poll for more. After the last
+    /// byte of a known length there may still be trailers, which nobody need ask for either: to be
+    /// dropped then is a good end.
     #[inline]
-    pub fn frame(&mut self, bytes: u64) -> bool {
-        let Some(slot) = self.0 else { return false };
+    pub fn frame(&mut self, bytes: u64, last: bool) {
+        let Some(slot) = self.0 else { return };
         slot.progressed();
-        if slot.sent(bytes) == Some(0) {
-            self.end(How::Completed);
-            return false;
+        slot.sent(bytes);
+        if last {
+            return self.end(How::Completed);
         }
         if slot.stage() != Stage::LongLived {
             slot.set_stage(if slot.stage() == Stage::Body {
@@ -291,7 +308,6 @@ impl Ticket {
                 Stage::StreamOut
             });
         }
-        true
     }
 
     /// The body is asked for its next frame.
@@ -382,6 +398,7 @@ fn captured<R>(
 #[inline]
 fn close(slot: &'static Slot, how: How) {
     slot.set_how(how);
+    slot.count_end();
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
     }
@@ -404,6 +421,9 @@ impl Drop for Ticket {
 fn how_dropped(slot: &Slot) -> How {
     if std::thread::panicking() || slot.has_panicked() {
         return How::Panicked;
+    }
+    if slot.all_sent() {
+        return How::Completed;
     }
     let connection = Word::from_word(slot.connection());
     if connection.is_some_and(Word::is_gone) {

@@ -77,12 +77,8 @@ impl<B: Body> Body for WatchedBody<B> {
         // Looked at in place: a frame is too big to be moved about.
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let open = this
-                    .ticket
-                    .frame(frame.data_ref().map_or(0, |d| d.remaining() as u64));
-                if open && this.inner.is_end_stream() {
-                    this.ticket.end(How::Completed);
-                }
+                let bytes = frame.data_ref().map_or(0, |d| d.remaining() as u64);
+                this.ticket.frame(bytes, this.inner.is_end_stream());
             }
             Poll::Ready(None) => this.ticket.end(How::Completed),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}

@@ -9,7 +9,8 @@ use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report, Request}
 
 /// Everything of a report but its names: stacks, culprit and what follows from them.
 pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
-    let facts = copied::facts(&case.copied, &config.headers, case.started);
+    let mut facts = copied::facts(&case.copied, &config.headers, case.started);
+    facts.labels.clone_from(&case.labels);
     let mut report = Report::new(case.event, case.id.clone());
     report.time = rfc3339(case.at).unwrap_or_default();
     report.service = config.service.clone();

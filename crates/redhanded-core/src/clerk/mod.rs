@@ -1,6 +1,7 @@
 //! ⑥ ⑦ The thread that names, writes, syncs and fans out, so that a hung disk never blinds the eyes.
 
 mod assemble;
+mod children;
 mod naming;
 mod refine;
 mod remembered;
@@ -92,7 +93,12 @@ impl Clerk {
             &self.redactor,
             self.engine.counts.lost(),
         );
-        let raw_first = self.namer.is_slow(&case.stacks);
+        let all_stacks = || {
+            case.stacks
+                .iter()
+                .chain(case.children.iter().flat_map(|c| &c.stacks))
+        };
+        let raw_first = self.namer.is_slow(all_stacks());
         if raw_first {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
@@ -111,16 +117,26 @@ impl Clerk {
     }
 
     fn put_names(&mut self, case: &Case, report: &mut Report) {
-        let named = self.namer.name(&case.stacks);
+        let mut named = self.namer.name(&case.stacks);
+        let children = children::name(&mut self.namer, &case.children, || {
+            self.remembered.others(&case.id)
+        });
         let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
         if let Some(verdict) = &mut report.verdict {
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
+            if let Some(evidence) = &mut report.evidence {
+                let missing = children::judge(verdict, &children);
+                evidence.missing.extend(missing);
+            }
             self.remembered.join_victims(&case.id, verdict);
             if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {
                 report.phase = Some(Phase::RequestBody);
             }
         }
         if let Some(evidence) = &mut report.evidence {
+            named
+                .stacks
+                .extend(children.into_iter().flat_map(|child| child.named.stacks));
             evidence.stacks = named.stacks;
         }
     }

@@ -5,11 +5,13 @@
 //! in flight from it at once. 64 slots share their earliest due time, so that the watchdog need not
 //! look at a million slots to find the one that is overdue.
 
+mod extra;
 mod facts_arena;
 mod free_list;
 mod handshake;
 mod slot;
 
+pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
@@ -17,6 +19,7 @@ pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 use crate::sync::{AtomicU64, Ordering};
 use free_list::FreeList;
 use parking_lot::Mutex;
+use redhanded_report::How;
 use slot::ChunkDue;
 use std::sync::OnceLock;
 
@@ -129,6 +132,11 @@ impl Registry {
         }
     }
 
+    /// The number that its keys carry.
+    pub(crate) fn engine(&self) -> u16 {
+        self.engine
+    }
+
     /// A free slot, reset and not yet visible; `None` when four million are in flight from here.
     #[inline]
     pub(crate) fn take(
@@ -189,9 +197,15 @@ impl Registry {
         chunks.flat_map(|c| &c.slots)
     }
 
+    /// How many requests ended `how` so far, by looking at every slot.
+    pub(crate) fn ended(&self, how: How) -> u64 {
+        self.slots().map(|s| u64::from(s.ends(how))).sum()
+    }
+
     /// Number of requests in flight, by looking at every slot.
     pub(crate) fn in_flight(&self) -> usize {
-        self.slots().filter(|s| s.hand.looks_live()).count()
+        let is_request = |s: &&Slot| s.hand.looks_live() && !s.is_child();
+        self.slots().filter(is_request).count()
     }
 }
 

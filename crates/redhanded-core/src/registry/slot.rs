@@ -1,5 +1,6 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
+use super::extra::Extra;
 use super::facts_arena::FactsArena;
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
@@ -54,7 +55,7 @@ pub(crate) enum Stage {
     Stream,
     /// A frame of it was handed out and nobody has asked for the next.
     StreamOut,
-    /// A stream that may rest for hours (event stream, gRPC, upgrade): only judged inside polls.
+    /// May rest for hours (event stream, gRPC, long poll, child): only judged inside polls.
     LongLived,
     /// No request yet: its connection waits for the rest of a request's head.
     Head,
@@ -120,7 +121,14 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
+/// Below: the [`Stage`]. The response to a HEAD request has no body, whatever its headers say.
+const BODYLESS: u32 = 0x80;
+/// A child of a request, not a request.
+const CHILD: u32 = 0x40;
+const STAGE: u32 = 0x3f;
 const PANICKED: u32 = 4;
+/// Room for every way to end, of requests and of children.
+const WAYS: usize = 16;
 const HOWS: [How; 5] = [
     How::Dropped,
     How::Completed,
@@ -149,7 +157,8 @@ pub(crate) struct Slot {
     slow_after_ns: AtomicU64,
     due_ns: AtomicU64,
     ended_ns: AtomicU64,
-    /// Stage, then how it ended, then the HTTP status: one word, written by its own thread only.
+    /// Stage and two flags, then how it ended, then the HTTP status: one word, written by its own
+    /// thread only.
     life: AtomicU32,
     progress: AtomicU32,
     wants_capture: AtomicU32,
@@ -157,8 +166,17 @@ pub(crate) struct Slot {
     left: AtomicU64,
     /// The connection it came on, as its word; zero when none of ours.
     connection: AtomicU64,
+    /// When the application last said that the request moves; of an earlier request, if that was
+    /// before this one began.
+    told_ns: AtomicU64,
+    /// The request that a child works for, and its generation; read only where [`CHILD`] is set.
+    parent: AtomicU64,
+    parent_generation: AtomicU32,
+    extra: Mutex<Option<Box<Extra>>>,
     /// Identity of the waker that is kept, to see a change without the lock: data and vtable.
     kept_waker: [AtomicU64; 2],
+    /// How often each way to end was gone, over all the requests that were here.
+    ends: [AtomicU32; WAYS],
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
@@ -189,7 +207,12 @@ impl Slot {
             wants_capture: AtomicU32::new(0),
             left: AtomicU64::new(u64::MAX),
             connection: AtomicU64::new(0),
+            told_ns: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            parent_generation: AtomicU32::new(0),
+            extra: Mutex::new(None),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
+            ends: [const { AtomicU32::new(0) }; WAYS],
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -283,34 +306,94 @@ impl Slot {
     pub(crate) fn set_stage(&self, stage: Stage) {
         let life = self.life.load(Ordering::Relaxed);
         self.life
-            .store(life & !0xff | stage as u32, Ordering::Relaxed);
+            .store(life & !STAGE | stage as u32, Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn stage(&self) -> Stage {
-        Stage::from_word(self.life.load(Ordering::Relaxed) & 0xff)
+        Stage::from_word(self.life.load(Ordering::Relaxed) & STAGE)
+    }
+
+    /// Makes a taken slot that of a child, which may live as long as it likes.
+    pub(crate) fn set_child(&self, parent: Key, generation: u32) {
+        self.parent.store(parent.word(), Ordering::Relaxed);
+        self.parent_generation.store(generation, Ordering::Relaxed);
+        self.life
+            .store(CHILD | Stage::LongLived as u32, Ordering::Relaxed);
+    }
+    pub(crate) fn is_child(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & CHILD != 0
+    }
+    /// The request that this child works for, and its generation.
+    pub(crate) fn parent(&self) -> Option<(Key, u32)> {
+        if !self.is_child() {
+            return None;
+        }
+        let key = Key::from_word(self.parent.load(Ordering::Relaxed))?;
+        Some((key, self.parent_generation.load(Ordering::Relaxed)))
+    }
+
+    /// The extras of the request that has the slot in `generation`; `None` if another has it by now.
+    pub(crate) fn extra<R>(&self, generation: u32, of: impl FnOnce(&mut Extra) -> R) -> Option<R> {
+        let mut extra = self.extra.lock();
+        if self.hand.generation() != generation {
+            return None;
+        }
+        let extra = extra.get_or_insert_default();
+        if extra.generation != generation {
+            **extra = Extra::of(generation);
+        }
+        Some(of(extra))
+    }
+
+    /// The application says that the request moves.
+    pub(crate) fn tell_progress(&self, now_ns: u64) {
+        self.told_ns.store(now_ns, Ordering::Relaxed);
+    }
+    /// When it last said so, if it has.
+    pub(crate) fn told_ns(&self) -> Option<u64> {
+        Some(self.told_ns.load(Ordering::Relaxed)).filter(|ns| *ns > self.started_ns())
+    }
+
+    /// The response will have no body, whatever it says: its request is HEAD.
+    #[inline]
+    pub(crate) fn set_bodyless(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | BODYLESS, Ordering::Relaxed);
+    }
+    #[inline]
+    pub(crate) fn is_bodyless(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & BODYLESS != 0
     }
 
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
     pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
-        self.life
-            .store(u32::from(status) << 16 | stage as u32, Ordering::Relaxed);
+        let before = self.life.load(Ordering::Relaxed);
+        // What may rest for hours before it answers may rest for hours while it does.
+        let stage = if before & STAGE == Stage::LongLived as u32 {
+            Stage::LongLived
+        } else {
+            stage
+        };
+        let flags = before & (BODYLESS | CHILD);
+        self.life.store(
+            u32::from(status) << 16 | flags | stage as u32,
+            Ordering::Relaxed,
+        );
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
         Some((self.life.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
     }
 
-    /// `bytes` of the body went out; says how many are left, if anybody knows.
+    /// `bytes` of the body went out.
     #[inline]
-    pub(crate) fn sent(&self, bytes: u64) -> Option<u64> {
+    pub(crate) fn sent(&self, bytes: u64) {
         let left = self.left.load(Ordering::Relaxed);
-        if left == u64::MAX {
-            return None;
+        if left != u64::MAX {
+            self.left
+                .store(left.saturating_sub(bytes), Ordering::Relaxed);
         }
-        let left = left.saturating_sub(bytes);
-        self.left.store(left, Ordering::Relaxed);
-        Some(left)
     }
 
     /// Notes which waker is kept; only its own thread calls this.
@@ -396,6 +479,30 @@ impl Slot {
     pub(crate) fn has_panicked(&self) -> bool {
         self.life.load(Ordering::Relaxed) >> 8 & 0xff == PANICKED
     }
+    /// Every byte that the body had announced went out.
+    pub(crate) fn all_sent(&self) -> bool {
+        self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// Counts the way that was noted; one writer, so that no atomic addition is needed.
+    #[inline]
+    pub(crate) fn count_end(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        let way = (life >> 8 & 0x7 | (life & CHILD) >> 3) as usize;
+        if let Some(count) = self.ends.get(way) {
+            count.store(
+                count.load(Ordering::Relaxed).wrapping_add(1),
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// How often requests that were here ended `how`; it wraps at four thousand millions.
+    pub(crate) fn ends(&self, how: How) -> u32 {
+        let way = HOWS.iter().position(|h| *h == how).unwrap_or(0);
+        self.ends.get(way).map_or(0, |n| n.load(Ordering::Relaxed))
+    }
+
     /// Zero, before the slot is kept: the time of an end before that is not known.
     pub(crate) fn set_ended_ns(&self, at_ns: u64) {
         self.ended_ns.store(at_ns, Ordering::Relaxed);

@@ -95,6 +95,11 @@ pub enum Look {
         /// There was no waker to wake: it has never been pending.
         no_waker: bool,
     },
+    /// A closure that waits for a thread of the blocking pool.
+    Queued {
+        /// Milliseconds since it was handed over.
+        for_ms: f64,
+    },
     /// It was polled, and this is what the poll did.
     Polled {
         /// The poll was pending, as it should be.

@@ -3,6 +3,7 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod children;
 mod clocks;
 #[cfg_attr(
     not(test),
@@ -21,6 +22,7 @@ mod trouble;
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
+use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use clocks::Clocks;
 use open_case::OpenCase;
@@ -57,7 +59,6 @@ pub(crate) struct Watchdog {
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
-    ids: HashMap<(Key, u32), String>,
     victims: HashMap<String, Victims>,
     pace: Pace,
     /// Time between two rounds with nothing special going on.
@@ -82,7 +83,6 @@ struct Parts<'a> {
     standing: &'a mut StandingPolls,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
-    ids: &'a HashMap<(Key, u32), String>,
     victims: &'a mut HashMap<String, Victims>,
     pace: Pace,
 }
@@ -109,17 +109,14 @@ enum Next {
     WhenWoken,
 }
 
-pub(crate) fn new_id() -> String {
-    ulid::Ulid::generate().to_string()
-}
-
 impl Watchdog {
     pub(crate) fn new(
         engine: &'static Engine,
         sampler: Sampler,
         clerk: SyncSender<Message>,
     ) -> Self {
-        let routes = engine.config.routes.iter().map(|(_, after)| nanos(*after));
+        let rules = engine.config.routes.iter();
+        let routes = rules.filter_map(|(_, rule)| rule.slow_after.map(nanos));
         let shortest_ns = routes
             .chain([engine.slow_after_ns])
             .min()
@@ -134,7 +131,6 @@ impl Watchdog {
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
-            ids: HashMap::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
             round_ns: (shortest_ns / 8).clamp(5_000_000, 100_000_000),
@@ -207,6 +203,12 @@ impl Watchdog {
         let Some(generation) = slot.hand.pin(None) else {
             return;
         };
+        if slot.hand.is_kept() {
+            // Caught before another threshold was set, or a child that is being looked at.
+            slot.rearm(now_ns.saturating_add(slot.slow_after_ns()));
+            let _ = slot.hand.unpin(false);
+            return;
+        }
         let keep = match self.excused_until(slot, generation, now_ns) {
             Some(due_ns) => {
                 slot.rearm(due_ns);
@@ -215,7 +217,7 @@ impl Watchdog {
             None => {
                 slot.rearm(u64::MAX);
                 slot.set_ended_ns(0);
-                self.catch(slot, generation, now_ns)
+                self.catch(slot, now_ns)
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
@@ -224,11 +226,20 @@ impl Watchdog {
     }
 
     /// When to look again at a slot that is not overdue after all.
-    fn excused_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+    fn excused_until(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> Option<u64> {
         let age_ns = self.pauses.charged(slot.started_ns(), now_ns);
         let slow_after_ns = slot.slow_after_ns();
         if age_ns < slow_after_ns {
             return Some(now_ns + (slow_after_ns - age_ns));
+        }
+        if let Some(told_ns) = slot.told_ns() {
+            let idle_ns = self.pauses.charged(told_ns, now_ns);
+            if idle_ns < slow_after_ns {
+                return Some(now_ns + (slow_after_ns - idle_ns));
+            }
+        }
+        if !std::ptr::eq(family::reported_by(slot), slot) {
+            return Some(now_ns + slow_after_ns);
         }
         match slot.stage() {
             Stage::LongLived => self.stands_until(slot, now_ns),
@@ -269,7 +280,7 @@ impl Watchdog {
     }
 
     /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
-    fn catch(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> bool {
+    fn catch(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
@@ -277,12 +288,7 @@ impl Watchdog {
             self.engine.counts.repeat();
             return false;
         }
-        let known = self
-            .standing
-            .get_mut(slot.key)
-            .filter(|s| s.generation == generation);
-        let id = known.and_then(|s| s.id.clone()).unwrap_or_else(new_id);
-        self.ids.insert((slot.key, generation), id.clone());
+        let id = family::id_of(slot);
         self.open
             .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
@@ -304,7 +310,6 @@ impl Watchdog {
             standing: &mut self.standing,
             pauses: &self.pauses,
             clocks: &self.clocks,
-            ids: &self.ids,
             victims: &mut self.victims,
             pace: self.pace,
         };
@@ -372,7 +377,6 @@ impl Watchdog {
                 total_ns,
             })));
         }
-        self.ids.remove(&(slot.key, slot.hand.generation()));
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
@@ -407,7 +411,6 @@ impl Watchdog {
         }
         // Nobody is in flight: what is remembered of requests is of no use to anybody.
         self.progress.clear();
-        self.ids.clear();
         self.victims.clear();
         let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
         if now_ns.saturating_sub(since_ns) >= LINGER_NS {

@@ -1,7 +1,8 @@
 //! Trouble that no request is guilty of: noticed, counted, and told in a record of its own.
 
-use super::{Watchdog, new_id};
+use super::Watchdog;
 use crate::case::{Message, Trouble};
+use crate::family::new_id;
 use crate::verdict::judge_pause;
 use redhanded_report::{Evidence, Machine, Verdict};
 use std::hash::{DefaultHasher, Hash, Hasher};
