@@ -32,6 +32,7 @@
 //! }
 //! ```
 
+mod accept;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
@@ -53,13 +54,12 @@ mod thread;
 mod wait;
 mod waiting;
 
+pub use accept::{AcceptQueue, accept_queue};
 pub use clock::{monotonic_ns, suspended_ns};
 pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use sampler::Sampler;
-#[cfg(unix)]
-pub use sockets::accept_queue;
 pub use sockets::{SocketSeen, sockets_behind};
 pub use symbols::Symbolizer;
 pub use syscall::Syscall;

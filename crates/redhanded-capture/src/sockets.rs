@@ -31,22 +31,3 @@ pub struct SocketSeen {
 pub fn sockets_behind(words: &[u64]) -> Vec<SocketSeen> {
     sys::sockets_behind(words)
 }
-
-/// How many connections wait for `accept` on a listening TCP socket, and how many may; `None` for any other descriptor.
-///
-/// With as many as may (the kernel lets in one more) it answers no further client: they hang in `SYN_SENT`.
-///
-/// ```
-/// # #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64", not(redhanded_stub)))] {
-/// use std::os::fd::AsFd;
-///
-/// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-/// let (waiting, most) = redhanded_capture::accept_queue(listener.as_fd()).unwrap();
-/// assert_eq!(waiting, 0);
-/// assert!(most > 0);
-/// # }
-/// ```
-#[cfg(unix)]
-pub fn accept_queue(socket: std::os::fd::BorrowedFd<'_>) -> Option<(u32, u32)> {
-    sys::accept_queue(socket)
-}

@@ -7,11 +7,11 @@
     not(redhanded_stub)
 ))]
 
-use redhanded_capture::{SocketSeen, Waiting, accept_queue, capture_poll, sockets_behind};
+use redhanded_capture::{SocketSeen, Waiting, capture_poll, sockets_behind};
 use redhanded_report::Peer;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -494,39 +494,6 @@ fn a_socket_that_was_closed_is_not_found() {
     drop(runtime);
     assert_eq!(sockets_behind(words), []);
     assert_eq!(sockets_behind(&[]), []);
-}
-
-/// The queue of a listener, as it fills.
-#[test]
-fn an_accept_queue_is_counted() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-    // SAFETY: a second listen on our own socket only changes the length of its queue.
-    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 7) }, 0);
-    let address = listener.local_addr().expect("bound");
-    assert_eq!(accept_queue(listener.as_fd()), Some((0, 7)));
-    let mut clients: Vec<_> = (0..3)
-        .map(|_| std::net::TcpStream::connect(address).expect("there is room"))
-        .collect();
-    let since = Instant::now();
-    while accept_queue(listener.as_fd()) != Some((3, 7)) {
-        assert!(
-            since.elapsed() < LIMIT,
-            "{:?}",
-            accept_queue(listener.as_fd())
-        );
-    }
-    let accepted = listener.accept().expect("one waits").0;
-    assert_eq!(accept_queue(listener.as_fd()), Some((2, 7)));
-    assert_eq!(accept_queue(accepted.as_fd()), None, "not a listener");
-    assert_eq!(accept_queue(clients.remove(0).as_fd()), None);
-    assert_eq!(
-        accept_queue(
-            std::fs::File::open("/proc/self/stat")
-                .expect("opens")
-                .as_fd()
-        ),
-        None
-    );
 }
 
 /// 10,000 captures while other threads open, poll and close sockets as fast as they can: each finds its own host or, never,

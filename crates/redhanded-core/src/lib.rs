@@ -13,6 +13,7 @@ mod case;
 mod child;
 mod clerk;
 mod config;
+pub mod connection;
 mod copied;
 mod current;
 mod engine;

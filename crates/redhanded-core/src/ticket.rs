@@ -3,6 +3,7 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
+use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
 use crate::registry::{After, Key, Mail, Slot, Stage, Writer};
@@ -67,6 +68,26 @@ impl Copying<'_> {
     pub fn long_lived(&mut self) {
         self.slot.set_stage(Stage::LongLived);
     }
+    /// Whether the connection it came on is known.
+    pub fn has_connection(&self) -> bool {
+        self.slot.connection() != 0
+    }
+    /// The connection it came on.
+    pub fn connection(&mut self, client: Client) {
+        self.slot.set_connection(client.word().word());
+        if let Some(address) = client.address() {
+            self.client(address);
+        }
+    }
+    /// Finds the connection by itself. A request within a request came on the same one, and is not
+    /// what the connection waits for.
+    #[cold]
+    fn find_connection(&mut self) {
+        let nested = Worker::here().current().is_some();
+        if let Some(client) = connection::here((!nested).then_some(self.slot)) {
+            self.connection(client);
+        }
+    }
     /// The `x-request-id` header.
     #[inline]
     pub fn request_id(&mut self, id: &[u8]) {
@@ -104,11 +125,16 @@ impl Engine {
         copy: impl FnOnce(&mut Copying<'_>),
     ) -> Ticket {
         self.open_with(slow_after_ns, |slot, facts| {
-            copy(&mut Copying {
+            let mut copying = Copying {
                 slot,
                 facts,
                 headers_left: HEADER_BYTES,
-            });
+            };
+            // First, because the last word counts: an address that the request brings is its own.
+            if connection::any() {
+                copying.find_connection();
+            }
+            copy(&mut copying);
         })
     }
 
@@ -136,6 +162,23 @@ impl Engine {
         slot.open();
         self.unpark();
         Ticket(Some(slot))
+    }
+
+    /// Opens a ticket for a request that has begun to come on `connection` and is not whole: its
+    /// age is judged like a request's, and nobody is woken for it. `None` as with [`open`](Self::open).
+    #[cold]
+    pub fn open_head(&'static self, connection: &Connection) -> Option<Ticket> {
+        let ticket = self.open_with(None, |slot, facts| {
+            slot.set_stage(Stage::Head);
+            slot.set_worker(Worker::here().index());
+            let mut copying = Copying {
+                slot,
+                facts,
+                headers_left: 0,
+            };
+            copying.connection(connection.client());
+        });
+        ticket.0.is_some().then_some(ticket)
     }
 }
 
@@ -369,14 +412,24 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            let how = if std::thread::panicking() || slot.has_panicked() {
-                How::Panicked
-            } else if slot.all_sent() {
-                How::Completed
-            } else {
-                How::Dropped
-            };
-            close(slot, how);
+            close(slot, how_dropped(slot));
         }
+    }
+}
+
+/// Why a ticket is dropped that nobody has ended.
+#[cold]
+fn how_dropped(slot: &Slot) -> How {
+    if std::thread::panicking() || slot.has_panicked() {
+        return How::Panicked;
+    }
+    if slot.all_sent() {
+        return How::Completed;
+    }
+    let connection = Word::from_word(slot.connection());
+    if connection.is_some_and(Word::is_gone) {
+        How::ClientGone
+    } else {
+        How::Dropped
     }
 }

@@ -145,6 +145,8 @@ pub struct Service {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
+    /// No request yet: its head, or the handshake before it, has come in part.
+    RequestHead,
     /// Waits for the bytes of its own request body.
     RequestBody,
     /// In the handler or a middleware below us.

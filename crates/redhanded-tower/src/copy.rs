@@ -3,6 +3,7 @@
 use crate::route;
 use http::uri::Scheme;
 use http::{HeaderName, Request};
+use redhanded_core::connection;
 use redhanded_core::{Copying, Current, Engine, Ticket};
 
 /// Names longer than this share one entry.
@@ -104,6 +105,9 @@ impl Copier {
             if let Some(route) = route {
                 copy.route(route);
             }
+            if connection::any() {
+                told_connection(request, copy);
+            }
             if let Some(client) = route::client(request) {
                 copy.client(client);
             }
@@ -162,6 +166,16 @@ impl Copier {
                 }
             }
         }
+    }
+}
+
+/// Only where there are connections of ours, and this is none that this task polls.
+#[cold]
+fn told_connection<B>(request: &Request<B>, copy: &mut Copying<'_>) {
+    if !copy.has_connection()
+        && let Some(told) = route::connection(request)
+    {
+        copy.connection(told.0);
     }
 }
 

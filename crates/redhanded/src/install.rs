@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Cheap to clone; dropping it does nothing.
 #[derive(Clone, Debug)]
 pub struct Redhanded {
-    installed: Installed,
+    pub(crate) installed: Installed,
     layer: WatchLayer,
 }
 

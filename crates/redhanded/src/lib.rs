@@ -22,7 +22,7 @@
 //!         .layer(redhanded.layer());                      // every request is watched
 //!
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app).await?;
+//!     axum::serve(redhanded.listener(listener), app).await?; // optional: clients, slow heads
 //!     Ok(())
 //! }
 //! ```
@@ -46,6 +46,7 @@ mod callback;
 mod export;
 mod free;
 mod install;
+mod listener;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
@@ -57,6 +58,6 @@ pub use install::Redhanded;
 pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
-    LongLived, LongLivedLayer, ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer,
-    WatchedBody,
+    ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,
+    SlowAfterLayer, Watch, WatchLayer, WatchedBody, WatchedIo,
 };

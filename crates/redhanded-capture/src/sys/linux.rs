@@ -1,5 +1,6 @@
 //! Linux on `x86_64`: everything can be looked at.
 
+mod accept;
 mod doubt;
 mod engine;
 mod fd;
@@ -16,10 +17,11 @@ mod task;
 mod wait;
 mod walk;
 
+pub(crate) use accept::accept_queue;
 pub(crate) use engine::Engine;
 pub(crate) use own_stack::Cleared;
 pub(crate) use peer::peer_of;
-pub(crate) use sockets::{accept_queue, sockets_behind};
+pub(crate) use sockets::sockets_behind;
 pub(crate) use syscalls::syscall_name;
 pub(crate) use task::Task;
 pub(crate) use wait::waits_for;

@@ -1,7 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
 use crate::{
-    Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen, Syscall,
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen,
+    Syscall,
 };
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;
@@ -103,8 +104,7 @@ pub(crate) fn sockets_behind(_words: &[u64]) -> Vec<SocketSeen> {
     Vec::new()
 }
 
-#[cfg(unix)]
-pub(crate) fn accept_queue(_socket: std::os::fd::BorrowedFd<'_>) -> Option<(u32, u32)> {
+pub(crate) fn accept_queue(_socket: i32) -> Option<AcceptQueue> {
     None
 }
 

@@ -57,16 +57,19 @@ pub(crate) enum Stage {
     StreamOut,
     /// May rest for hours (event stream, gRPC, long poll, child): only judged inside polls.
     LongLived,
+    /// No request yet: its connection waits for the rest of a request's head.
+    Head,
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Handler,
         Self::Body,
         Self::BodyOut,
         Self::Stream,
         Self::StreamOut,
         Self::LongLived,
+        Self::Head,
     ];
 
     fn from_word(word: u32) -> Self {
@@ -163,6 +166,8 @@ pub(crate) struct Slot {
     wants_capture: AtomicU32,
     /// Bytes of the body still to come; `u64::MAX` when nobody knows.
     left: AtomicU64,
+    /// The connection it came on, as its word; zero when none of ours.
+    connection: AtomicU64,
     /// When the application last said that the request moves; of an earlier request, if that was
     /// before this one began.
     told_ns: AtomicU64,
@@ -203,6 +208,7 @@ impl Slot {
             progress: AtomicU32::new(0),
             wants_capture: AtomicU32::new(0),
             left: AtomicU64::new(u64::MAX),
+            connection: AtomicU64::new(0),
             told_ns: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             parent_generation: AtomicU32::new(0),
@@ -226,6 +232,19 @@ impl Slot {
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
         self.life.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
+        self.connection.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes which thread this one belongs to that is never polled.
+    pub(crate) fn set_worker(&self, worker: u16) {
+        self.poll.store(u64::from(worker), Ordering::Release);
+    }
+
+    pub(crate) fn set_connection(&self, word: u64) {
+        self.connection.store(word, Ordering::Relaxed);
+    }
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection.load(Ordering::Relaxed)
     }
 
     /// Marks the beginning of a poll on `worker`. One writer at a time: a future is polled by one

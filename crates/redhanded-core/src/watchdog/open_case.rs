@@ -5,11 +5,12 @@ use super::children::ChildLooks;
 use super::standing::{Pace, ms, shared_from_root};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
+use crate::connection::Word;
 use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
-use crate::registry::{Fact, Label, Mail, Slot};
-use crate::verdict::{At, Crowd, Hog, Look, Observed, judge};
+use crate::registry::{Fact, Label, Mail, Slot, Stage};
+use crate::verdict::{At, Crowd, Hog, Look, Observed, Received, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -170,6 +171,7 @@ impl OpenCase {
             stage if stage.awaits_client() => {
                 Some(Self::pending(slot, None, At::AwaitsClient, parts, now_ns))
             }
+            Stage::Head => Some(Self::half_come(slot, parts, now_ns)),
             _ => Self::gather_pending(slot, gathering, parts, now_ns, out_of_patience),
         }
     }
@@ -212,6 +214,15 @@ impl OpenCase {
             thread: Some(thread),
             stacks,
         })
+    }
+
+    /// A request that is not whole has nothing that could be woken.
+    fn half_come(slot: &'static Slot, parts: &mut Parts<'_>, now_ns: u64) -> Found {
+        let mut found = Self::pending(slot, None, At::Head, parts, now_ns);
+        found.observed.crowd = Self::crowd(slot, parts, now_ns);
+        let received = Word::from_word(slot.connection()).and_then(Word::received);
+        found.observed.received = received.map(|(bytes, handshake)| Received { bytes, handshake });
+        found
     }
 
     /// Between polls: wake it, and see what its next poll does.
@@ -401,6 +412,8 @@ impl OpenCase {
             Phase::Job
         } else if observed.at == At::Handler {
             Phase::Handler
+        } else if self.slot.stage() == Stage::Head {
+            Phase::RequestHead
         } else {
             Phase::ResponseBody
         }

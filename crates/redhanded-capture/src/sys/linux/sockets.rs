@@ -8,7 +8,6 @@ use crate::{SocketSeen, monotonic_ns};
 use redhanded_report::Peer;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,12 +49,6 @@ pub(crate) fn sockets_behind(words: &[u64]) -> Vec<SocketSeen> {
         NEXT_NS.store(now_ns + read * PAUSE_PER_SOCKET_NS, Ordering::Relaxed);
     }
     seen.iter().filter_map(Target::look).collect()
-}
-
-pub(crate) fn accept_queue(socket: BorrowedFd<'_>) -> Option<(u32, u32)> {
-    let socket = socket.as_raw_fd();
-    let info = peer::TcpInfo::of(socket)?;
-    (info.state() == Some("LISTEN")).then(|| (info.accept_queue(), info.accept_queue_limit()))
 }
 
 /// What an epoll set says about one descriptor.
