@@ -78,7 +78,7 @@ impl Lines {
         request.route = Some(format!("/area{}/{{index}}", culprit % 17));
         caught.evidence.as_mut().unwrap().stacks = stacks(&self.caught, chance);
         let mut lines = vec![caught];
-        if chance & 1 == 0 {
+        if chance >> 20 & 1 == 0 {
             lines.push(self.end(&lines[0], chance));
         }
         lines

@@ -60,7 +60,12 @@ struct Words<'a> {
 
 impl Words<'_> {
     /// Replaces the last part of `path` in `object` by `instead` if it is there and no `T`.
-    fn word<T: DeserializeOwned>(&mut self, object: Option<&mut Value>, path: &str, instead: Value) {
+    fn word<T: DeserializeOwned>(
+        &mut self,
+        object: Option<&mut Value>,
+        path: &str,
+        instead: Value,
+    ) {
         let key = path.rsplit('.').next().unwrap_or(path);
         let found = object.and_then(|object| object.get_mut(key));
         if let Some(word) = found.filter(|word| T::deserialize(&**word).is_err()) {
@@ -96,7 +101,10 @@ mod tests {
         );
         assert_eq!(read.report.request, exact.report.request);
         assert_eq!(read.unknown.len(), 6, "{:?}", read.unknown);
-        assert!(read.unknown.contains(&"verdict.class \"gpu_loop\"".to_owned()));
+        assert!(
+            read.unknown
+                .contains(&"verdict.class \"gpu_loop\"".to_owned())
+        );
     }
 
     #[test]

@@ -276,8 +276,13 @@ mod tests {
         let mut lines = Lines::bounded(Trickle(&long), 8, 4);
         assert_eq!(lines.next_whole().unwrap(), None);
         assert_eq!(lines.next_whole().unwrap(), None);
-        assert!(matches!(lines.next_whole().unwrap(), Some(Piece::TooLong { .. })));
-        assert!(matches!(lines.next_whole().unwrap(), Some(Piece::Line { bytes: b"x", at }) if at.offset == 15));
+        assert!(matches!(
+            lines.next_whole().unwrap(),
+            Some(Piece::TooLong { .. })
+        ));
+        assert!(
+            matches!(lines.next_whole().unwrap(), Some(Piece::Line { bytes: b"x", at }) if at.offset == 15)
+        );
     }
 
     #[test]

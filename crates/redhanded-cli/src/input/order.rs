@@ -27,7 +27,8 @@ fn each_once(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut seen = std::collections::HashSet::new();
     let mut once: Vec<PathBuf> = Vec::new();
     for path in files {
-        let identity = (!is_stdin(path)).then(|| fs::metadata(path).ok().as_ref().and_then(sys::identity));
+        let identity =
+            (!is_stdin(path)).then(|| fs::metadata(path).ok().as_ref().and_then(sys::identity));
         let new = match identity.flatten() {
             Some(identity) => seen.insert(identity),
             None => !once.contains(path),

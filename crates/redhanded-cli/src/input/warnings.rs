@@ -70,15 +70,30 @@ impl Warnings {
         }
         let verdict = record.verdict.as_ref();
         let unknown = [
-            ("event", Some(&record.event).filter(|word| !is_known::<Event>(word))),
-            ("class", verdict.map(|v| &v.class).filter(|word| !is_known::<Class>(word))),
-            ("role", verdict.map(|v| &v.role).filter(|word| !is_known::<Role>(word))),
+            (
+                "event",
+                Some(&record.event).filter(|word| !is_known::<Event>(word)),
+            ),
+            (
+                "class",
+                verdict
+                    .map(|v| &v.class)
+                    .filter(|word| !is_known::<Class>(word)),
+            ),
+            (
+                "role",
+                verdict
+                    .map(|v| &v.role)
+                    .filter(|word| !is_known::<Role>(word)),
+            ),
         ];
         for (index, (what, word)) in unknown.into_iter().enumerate() {
             if let Some(word) = word.filter(|_| !self.words[index]) {
                 self.words[index] = true;
                 let word: String = word.chars().take(LONGEST).collect();
-                self.say(&format!("has the {what} {word:?}, which this version does not know"));
+                self.say(&format!(
+                    "has the {what} {word:?}, which this version does not know"
+                ));
             }
         }
     }
@@ -86,10 +101,7 @@ impl Warnings {
     /// How many lines were skipped; says so if not all of them were said.
     pub(crate) fn finish(self) -> u64 {
         if self.skipped > SAID {
-            self.say(&format!(
-                "{} more lines were skipped",
-                self.skipped - SAID
-            ));
+            self.say(&format!("{} more lines were skipped", self.skipped - SAID));
         }
         self.skipped
     }

@@ -115,7 +115,9 @@ struct Frame {
 
 /// Whether any frame has the name of a function; before symbolization none has.
 fn has_names(line: &[u8]) -> bool {
-    let evidence = serde_json::from_slice::<Stacks>(line).ok().and_then(|read| read.evidence);
+    let evidence = serde_json::from_slice::<Stacks>(line)
+        .ok()
+        .and_then(|read| read.evidence);
     let stacks = evidence.map(|evidence| evidence.stacks).unwrap_or_default();
     stacks
         .iter()

@@ -38,7 +38,11 @@ pub(crate) fn run(asked: &Show, output: &mut Output) -> io::Result<Exit> {
         }
     };
     output.flush()?;
-    Ok(if summary.unreadable { Exit::Unreadable } else { exit })
+    Ok(if summary.unreadable {
+        Exit::Unreadable
+    } else {
+        exit
+    })
 }
 
 fn nothing(id: &str, summary: Summary) {
@@ -82,9 +86,18 @@ fn text(case: &Case, output: &mut Output) -> io::Result<()> {
 fn lines(case: &Case, ended: bool, output: &mut Output) -> io::Result<()> {
     let title = output.inked("2", "lines");
     output.line(&format!("\n{title}"))?;
-    for Line { event, time, file, line, offset } in &case.lines {
+    for Line {
+        event,
+        time,
+        file,
+        line,
+        offset,
+    } in &case.lines
+    {
         let (event, time) = (shown(event), shown(time));
-        output.line(&format!("  {event:<11} {time} {file}, line {line}, byte {offset}"))?;
+        output.line(&format!(
+            "  {event:<11} {time} {file}, line {line}, byte {offset}"
+        ))?;
     }
     if case.lines_total > case.lines.len() as u64 {
         let more = case.lines_total - case.lines.len() as u64;

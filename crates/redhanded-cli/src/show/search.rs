@@ -69,7 +69,10 @@ impl Search {
         }
         match self.begin_so.len() {
             0 => Answer::Nothing,
-            1 => self.begin_so.pop().map_or(Answer::Nothing, |case| Answer::One(Box::new(case))),
+            1 => self
+                .begin_so
+                .pop()
+                .map_or(Answer::Nothing, |case| Answer::One(Box::new(case))),
             _ => Answer::Several {
                 cases: self.begin_so,
                 more: self.more,

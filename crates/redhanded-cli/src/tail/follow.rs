@@ -14,8 +14,13 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What came of looking at the log.
 #[derive(Debug)]
 pub(super) enum Happened {
-    Line { bytes: Vec<u8>, at: At },
-    TooLong { at: At },
+    Line {
+        bytes: Vec<u8>,
+        at: At,
+    },
+    TooLong {
+        at: At,
+    },
     /// Something about the file that a person wants to know.
     News(String),
 }

@@ -82,7 +82,10 @@ fn print(record: &Record<'_>, line: &[u8], asked: &Tail, output: &mut Output) ->
     };
     let mut text = headline(&read.report);
     if !read.unknown.is_empty() {
-        text.push_str(&shown(&format!(" (not known here: {})", read.unknown.join(", "))));
+        text.push_str(&shown(&format!(
+            " (not known here: {})",
+            read.unknown.join(", ")
+        )));
     }
     let text = output.inked(ink, &text);
     output.line(&text)

@@ -242,13 +242,19 @@ mod tests {
     fn a_process_counts_up_and_may_begin_anew() {
         assert_eq!(seen(&[(1, 1), (2, 2), (900, 3)]), 900);
         assert_eq!(seen(&[(900, 3), (1, 1), (2, 2)]), 900, "read backwards");
-        assert_eq!(seen(&[(5, 1), (900, 3), (2, 4), (7, 5)]), 907, "started anew");
+        assert_eq!(
+            seen(&[(5, 1), (900, 3), (2, 4), (7, 5)]),
+            907,
+            "started anew"
+        );
     }
 
     #[test]
     fn requests_with_lines_are_the_least() {
-        let mut seen = Seen::default();
-        seen.requests = 4;
+        let mut seen = Seen {
+            requests: 4,
+            ..Seen::default()
+        };
         seen.occurrences(2, None);
         assert_eq!(seen.count(), 4);
     }

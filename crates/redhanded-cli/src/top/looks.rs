@@ -112,7 +112,10 @@ mod tests {
             looks.set(&number.to_string(), OPEN);
             looks.set(&number.to_string(), ENDED);
         }
-        assert!(looks.get("hangs").is_some_and(|look| !look.ended), "those that ended do not push it out");
+        assert!(
+            looks.get("hangs").is_some_and(|look| !look.ended),
+            "those that ended do not push it out"
+        );
         assert!(looks.get("99").is_some_and(|look| look.ended));
         assert!(looks.get("96").is_none());
         assert_eq!(looks.len(), 4);

@@ -82,7 +82,11 @@ pub(super) fn rank(tally: Tally, summary: &Summary, asked: &Top) -> Ranking {
             Role::Culprit => &mut culprits,
             Role::Victim | Role::Bystander => &mut others,
         };
-        list.push(Ranked { fingerprint, count, group });
+        list.push(Ranked {
+            fingerprint,
+            count,
+            group,
+        });
         let sum = match role {
             Role::Culprit => continue,
             Role::Victim => &mut victims,
@@ -134,7 +138,11 @@ fn entries(mut list: Vec<Ranked>, asked: &Top, processes: &[Process]) -> Vec<Ent
         };
         by.then_with(|| one.fingerprint.cmp(&two.fingerprint))
     });
-    let limit = if asked.limit == 0 { usize::MAX } else { asked.limit };
+    let limit = if asked.limit == 0 {
+        usize::MAX
+    } else {
+        asked.limit
+    };
     list.into_iter()
         .take(limit)
         .enumerate()
@@ -143,11 +151,22 @@ fn entries(mut list: Vec<Ranked>, asked: &Top, processes: &[Process]) -> Vec<Ent
 }
 
 fn entry(rank: usize, ranked: Ranked, requests: Option<u64>, processes: &[Process]) -> Entry {
-    let Ranked { fingerprint, count, mut group } = ranked;
-    let of = || group.processes.keys().filter_map(|index| processes.get(*index as usize));
+    let Ranked {
+        fingerprint,
+        count,
+        mut group,
+    } = ranked;
+    let of = || {
+        group
+            .processes
+            .keys()
+            .filter_map(|index| processes.get(*index as usize))
+    };
     let (services, _) = named(of().map(|process| process.service.as_str()));
     let (hosts, hosts_total) = named(of().filter_map(|process| process.host.as_deref()));
-    group.routes.sort_by_key(|route| std::cmp::Reverse(route.requests));
+    group
+        .routes
+        .sort_by_key(|route| std::cmp::Reverse(route.requests));
     Entry {
         rank,
         fingerprint,

@@ -18,8 +18,12 @@ pub(super) struct Window {
 
 impl Window {
     fn has(self, at: Option<Timestamp>) -> bool {
-        let late_enough = self.since.is_none_or(|since| at.is_some_and(|at| at >= since));
-        let early_enough = self.until.is_none_or(|until| at.is_some_and(|at| at < until));
+        let late_enough = self
+            .since
+            .is_none_or(|since| at.is_some_and(|at| at >= since));
+        let early_enough = self
+            .until
+            .is_none_or(|until| at.is_some_and(|at| at < until));
         late_enough && early_enough
     }
 }
@@ -85,7 +89,10 @@ impl Tally {
             return;
         }
         let known = self.looks.get(&record.id);
-        let Some(group) = known.map(|look| look.group).or_else(|| self.group_of(record)) else {
+        let Some(group) = known
+            .map(|look| look.group)
+            .or_else(|| self.group_of(record))
+        else {
             self.ends_without_fingerprint += 1;
             return;
         };
@@ -139,7 +146,12 @@ impl Tally {
             (None, Some(verdict)) => {
                 let function = verdict.culprit.as_ref().map(|culprit| &*culprit.function);
                 let route = record.request.as_ref().and_then(|r| r.route.as_deref());
-                let parts = ["", &*verdict.class, function.unwrap_or(""), route.unwrap_or("")];
+                let parts = [
+                    "",
+                    &*verdict.class,
+                    function.unwrap_or(""),
+                    route.unwrap_or(""),
+                ];
                 self.key.push_str(&parts.join("\0"));
             }
             (None, None) => return None,
@@ -157,7 +169,11 @@ impl Tally {
     fn process_of(&mut self, service: &Service<'_>) -> u32 {
         use std::fmt::Write as _;
         self.key.clear();
-        let texts = [Some(&service.name), service.host.as_ref(), service.instance.as_ref()];
+        let texts = [
+            Some(&service.name),
+            service.host.as_ref(),
+            service.instance.as_ref(),
+        ];
         for text in texts {
             self.key.push_str(text.map_or("", |text| text));
             self.key.push('\0');
@@ -178,4 +194,5 @@ impl Tally {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -19,7 +19,11 @@ pub(super) fn print(ranking: &Ranking, asked: &Top, output: &mut Output) -> io::
     }
     table(&ranking.culprits, ranking.requests.is_some(), output)?;
     if !ranking.others.is_empty() {
-        output.line(if ranking.culprits.is_empty() { "not to blame" } else { "\nnot to blame" })?;
+        output.line(if ranking.culprits.is_empty() {
+            "not to blame"
+        } else {
+            "\nnot to blame"
+        })?;
         table(&ranking.others, ranking.requests.is_some(), output)?;
     }
     if !ranking.is_empty() {
@@ -37,9 +41,14 @@ fn table(entries: &[Entry], rate: bool, output: &mut Output) -> io::Result<()> {
         return Ok(());
     }
     let head = ["count", "per million", "time", "class", "route", "culprit"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(entries.iter().map(cells)).collect();
+    let rows: Vec<[String; 6]> = std::iter::once(head)
+        .chain(entries.iter().map(cells))
+        .collect();
     let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
     });
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
@@ -61,8 +70,10 @@ fn table(entries: &[Entry], rate: bool, output: &mut Output) -> io::Result<()> {
         let line = output.inked(ink, line.trim_end());
         output.line(&line)?;
         if let Some(entry) = entry {
-            let details = output.inked(FAINT, &format!("    {}", details(entry)));
-            output.line(&details)?;
+            for details in details(entry) {
+                let details = output.inked(FAINT, &format!("    {details}"));
+                output.line(&details)?;
+            }
         }
     }
     Ok(())
@@ -91,50 +102,71 @@ fn cells(entry: &Entry) -> [String; 6] {
 fn blamed(entry: &Entry) -> String {
     let Some(culprit) = &entry.culprit else {
         let waits = entry.waiting_for.as_ref();
-        return waits.map_or_else(|| "-".to_owned(), |what| format!("waits for {}", shown(what)));
+        return waits.map_or_else(
+            || "-".to_owned(),
+            |what| format!("waits for {}", shown(what)),
+        );
     };
-    let line = culprit.line.map(|line| format!(":{line}")).unwrap_or_default();
+    let line = culprit
+        .line
+        .map(|line| format!(":{line}"))
+        .unwrap_or_default();
     match &culprit.file {
         Some(file) => format!("{} {}{line}", shown(&culprit.function), shown(file)),
         None => shown(&culprit.function),
     }
 }
 
-fn details(entry: &Entry) -> String {
+/// How sure, how often and where; then when, and how to see more.
+fn details(entry: &Entry) -> [String; 2] {
     let hosts = match entry.hosts.as_slice() {
         [] => String::new(),
         [host] => format!(" on {}", shown(host)),
         _ => format!(" on {} hosts", entry.hosts_total),
+    };
+    let ended = match (entry.ended, entry.requests) {
+        (ended, requests) if ended == requests => "all ended".to_owned(),
+        (0, _) => "none ended".to_owned(),
+        (ended, _) => format!("{} ended", number(ended)),
     };
     let span = match (&entry.first_seen, &entry.last_seen) {
         (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
         (Some(first), _) => first.clone(),
         _ => "no time".to_owned(),
     };
-    let ended = match (entry.ended, entry.requests) {
-        (ended, requests) if ended == requests => "all ended".to_owned(),
-        (0, _) => "none has ended".to_owned(),
-        (ended, _) => format!("{} ended", number(ended)),
-    };
+    let processes = plural(entry.processes as u64, "process", "processes");
+    let fingerprint = entry.fingerprint.as_deref().map(shown);
     [
-        shown(&entry.confidence),
-        span,
-        format!("{}{hosts}", plural(entry.processes as u64, "process", "processes")),
-        format!("{} with lines, {ended}", number(entry.requests)),
-        format!("longest {}", duration(entry.longest_ms)),
-        format!("show {}", shown(&entry.last_id)),
+        [
+            shown(&entry.confidence),
+            format!("{processes}{hosts}"),
+            format!("{} with lines, {ended}", number(entry.requests)),
+            format!("longest {}", duration(entry.longest_ms)),
+        ],
+        [
+            span,
+            fingerprint.map_or(String::new(), |f| format!("fingerprint {f}")),
+            format!("redhanded show {}", shown(&entry.last_id)),
+            String::new(),
+        ],
     ]
-    .into_iter()
-    .filter(|part| !part.is_empty())
-    .collect::<Vec<_>>()
-    .join("; ")
+    .map(|parts| {
+        parts
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ")
+    })
 }
 
 fn summary(ranking: &Ranking, asked: &Top) -> Vec<String> {
     let mut lines = Vec::new();
     let hidden = ranking.culprits_total - ranking.culprits.len() as u64;
     if hidden > 0 {
-        lines.push(format!("{} more: --limit 0 lists all", plural(hidden, "culprit", "culprits")));
+        lines.push(format!(
+            "{} more: --limit 0 lists all",
+            plural(hidden, "culprit", "culprits")
+        ));
     }
     let hint = if asked.all { "" } else { ": --all lists them" };
     let innocent = |others: Others, one, more| {
@@ -198,7 +230,12 @@ mod tests {
 
     #[test]
     fn numbers_have_commas() {
-        for (count, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(number(count), text);
         }
     }
