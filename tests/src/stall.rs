@@ -62,6 +62,13 @@ impl Stall {
         Some(Start::new(command, names))
     }
 
+    /// The same behind a shell script that ends in `exec "$@"`.
+    pub fn behind(names: &[&str], script: &str) -> Start {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script, "sh"]).arg(program());
+        Start::new(command, names)
+    }
+
     /// Sends `GET target`.
     pub fn get(&self, target: &str) -> Asked {
         self.send(client::get(target).as_bytes())

@@ -52,6 +52,46 @@ fn an_event_stream_may_rest() {
     stall.counts("in_flight", 1);
 }
 
+/// Whoever looks finds them inside a poll, and each poll has only just begun.
+#[test]
+fn a_stream_that_works_hard_is_no_culprit() {
+    let stall = Stall::of(&["busy_events", "busy_rows"])
+        .args(&["--workers", "3"])
+        .start();
+    let paths = ["/busy_events/42", "/busy_rows/42"];
+    let reading = paths.map(|path| {
+        let mut asked = stall.get(path);
+        std::thread::spawn(move || asked.answer_within(4 * SLOW_AFTER, |_| false).len())
+    });
+    let read = reading.map(|thread| thread.join().expect("no panic"));
+    assert!(
+        read.iter().all(|bytes| *bytes > 1000),
+        "they move: {read:?}"
+    );
+    let records = stall.records();
+    assert!(records.is_empty(), "{}", redhanded_tests::show(&records));
+}
+
+#[test]
+fn an_event_stream_that_blocks_its_thread_is_reported() {
+    let stall = Stall::of(&["blocked_events"]).start();
+    let mut events = stall.get("/blocked_events/42?q=needle");
+    let reading = std::thread::spawn(move || events.answer_within(4 * SLOW_AFTER, |_| false).len());
+    let found = caught(&stall, "/blocked_events/42")
+        .as_class(Class::BlockedThread)
+        .by_role(Role::Culprit)
+        .in_phase(Phase::ResponseBody)
+        .at("stall::bodies::block_for_ever")
+        .and_as_nothing_else();
+    let elapsed_ms = found.record().elapsed_ms.expect("measured");
+    assert!(
+        elapsed_ms >= 500.0 + 200.0,
+        "it worked well for 200 ms: {elapsed_ms}"
+    );
+    reading.join().expect("no panic");
+    stall.is_well();
+}
+
 #[test]
 fn a_stream_that_moves_may_take_its_time() {
     let stall = Stall::of(&["steady"]).start();

@@ -256,7 +256,10 @@ fn building_block(name: &[String]) -> Option<WaitKind> {
     const BLOCKS: [(WaitKind, &[&str]); 4] = [
         (WaitKind::Semaphore, &["batchsemaphore"]),
         (WaitKind::Channel, &["eventlistener"]),
-        (WaitKind::Task, &["joinhandle", "joinset"]),
+        (
+            WaitKind::Task,
+            &["joinhandle", "joinset", "futuresunordered", "joinall"],
+        ),
         (
             WaitKind::Socket,
             &["registration", "scheduledio", "pollevented", "asyncfd"],

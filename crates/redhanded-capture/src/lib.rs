@@ -32,6 +32,7 @@
 //! }
 //! ```
 
+mod accept;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",
@@ -52,7 +53,8 @@ mod thread;
 mod wait;
 mod waiting;
 
-pub use clock::monotonic_ns;
+pub use accept::{AcceptQueue, accept_queue};
+pub use clock::{monotonic_ns, suspended_ns};
 pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};

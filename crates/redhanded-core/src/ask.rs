@@ -24,8 +24,14 @@ pub(crate) fn request(facts: &Facts, redactor: &Redactor) -> Request {
     let target = Target::new(facts);
     let headers = headers(facts, redactor);
     let mut request = Request::default();
+    request.labels = labels(facts, redactor);
     request.method = cut(from_bytes(&facts.method), 0);
     request.route = route.map(|route| cut(from_bytes(route.as_bytes()), 0));
+    request.params.job = job(facts, redactor);
+    if facts.method == b"JOB" {
+        request.started = facts.started.and_then(rfc3339);
+        return request;
+    }
     request.url = target.url(redactor, route);
     request.path = target.path(redactor, route);
     request.query = target.query(redactor);
@@ -53,6 +59,37 @@ fn params(target: &Target<'_>, redactor: &Redactor, route: Option<&str>) -> Para
     params.path = joined(path, target.lost_in_path());
     params.query = joined(target.query_params(redactor), target.lost);
     params
+}
+
+/// The parameters of a job, secrets out.
+fn job(facts: &Facts, redactor: &Redactor) -> BTreeMap<String, String> {
+    let pairs = facts.job.iter();
+    joined(
+        pairs
+            .map(|(name, value)| named(name, value, redactor))
+            .collect(),
+        0,
+    )
+}
+
+/// What the application said, secrets out.
+fn labels(facts: &Facts, redactor: &Redactor) -> BTreeMap<String, String> {
+    let labels = facts.labels.iter().map(|label| {
+        let (key, value) = named(&label.key, &label.value, redactor);
+        let cut_off = if value == REDACTED { 0 } else { label.cut };
+        (cut(key, 0), cut(value, cut_off))
+    });
+    labels.collect()
+}
+
+/// A name and its value, every byte printable, and no value that the name calls a secret.
+fn named(name: &str, value: &str, redactor: &Redactor) -> (String, String) {
+    let value = if redactor.is_secret_key(name) {
+        REDACTED.to_owned()
+    } else {
+        from_bytes(redactor.text(value).as_bytes())
+    };
+    (from_bytes(name.as_bytes()), value)
 }
 
 /// The headers that were kept, wholly or in part.

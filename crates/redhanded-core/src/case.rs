@@ -1,10 +1,10 @@
 //! What the watchdog hands to the clerk: everything about one look at one request, still raw.
 
 use crate::copied::TraceIds;
-use crate::registry::{Ending, Fact};
+use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
-use redhanded_report::{Event, Phase, StackKind, Thread, Verdict};
+use redhanded_report::{Event, Evidence, Phase, StackKind, Thread, Verdict};
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
 
@@ -14,6 +14,8 @@ pub(crate) enum Message {
     Case(Box<Case>),
     /// A caught request has ended.
     Ended(Box<Ended>),
+    /// Trouble of the process that no request is guilty of.
+    Process(Box<Trouble>),
     /// Something may be caught soon: have the symbols of this stack ready.
     Prepare(RawStack),
     /// Answer when everything before this has been filed.
@@ -27,6 +29,8 @@ pub(crate) struct Case {
     pub(crate) fingerprint: u64,
     pub(crate) occurrences: u64,
     pub(crate) copied: Vec<Fact>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) children: Vec<ChildSeen>,
     pub(crate) trace: TraceIds,
     pub(crate) phase: Phase,
     pub(crate) at: SystemTime,
@@ -36,6 +40,20 @@ pub(crate) struct Case {
     pub(crate) verdict: Verdict,
     pub(crate) observed: Observed,
     pub(crate) thread: Option<Thread>,
+    pub(crate) stacks: Vec<Sampled>,
+    /// For how long the CPU quota has throttled the process meanwhile, summed over its CPUs.
+    pub(crate) throttled_ns: Option<u64>,
+}
+
+/// What a look at a child of a request found.
+pub(crate) struct ChildSeen {
+    pub(crate) name: Option<String>,
+    /// File, line and column.
+    pub(crate) spawned_at: Option<String>,
+    pub(crate) verdict: Verdict,
+    /// It is inside a poll that does not return, and was sampled so often.
+    pub(crate) stands: bool,
+    pub(crate) samples: u32,
     pub(crate) stacks: Vec<Sampled>,
 }
 
@@ -53,4 +71,18 @@ pub(crate) struct Ended {
     pub(crate) ending: Ending,
     pub(crate) at: SystemTime,
     pub(crate) total_ns: u64,
+}
+
+/// Trouble without a guilty request: one record with [`Event::Process`].
+pub(crate) struct Trouble {
+    pub(crate) id: String,
+    pub(crate) fingerprint: u64,
+    /// How often it was seen in this process, those without a line among them.
+    pub(crate) occurrences: u64,
+    pub(crate) at: SystemTime,
+    /// How long it lasted, or has lasted so far.
+    pub(crate) lasted_ns: u64,
+    pub(crate) verdict: Verdict,
+    /// What the verdict rests on; the clerk adds the load of the machine.
+    pub(crate) evidence: Evidence,
 }

@@ -16,8 +16,8 @@ pub struct Config {
     pub service: Service,
     /// Report whatever runs longer; never zero.
     pub slow_after: Duration,
-    /// Other thresholds by matched route, or by path where nothing matches routes.
-    pub routes: Vec<(String, Duration)>,
+    /// Other rules by matched route, by path where nothing matches routes, or by a job's name.
+    pub routes: Vec<(String, RouteRule)>,
     /// Request headers that may stand in a report, lower case.
     pub headers: Vec<String>,
     /// Keys whose values are secret, besides the built-in ones.
@@ -52,6 +52,17 @@ pub enum Log {
     Path(PathBuf),
     /// One line of JSON per record on stderr.
     Stderr,
+    /// Nowhere: for tests that read reports from a sink.
+    Nowhere,
+}
+
+/// What is different about one route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteRule {
+    /// Another threshold.
+    pub slow_after: Option<Duration>,
+    /// It may rest for hours: overdue only when one of its polls does not return.
+    pub long_lived: bool,
 }
 
 impl Config {
@@ -105,13 +116,20 @@ impl Config {
         Ok(warnings)
     }
 
+    /// What is different about `route`, or a job of that name.
+    pub(crate) fn rule(&self, route: &str) -> RouteRule {
+        let found = self.routes.iter().find(|(name, _)| name == route);
+        found.map(|(_, rule)| *rule).unwrap_or_default()
+    }
+
     fn check_thresholds(&self) -> Result<(), Error> {
         if self.slow_after.is_zero() {
             return Err(Error::config(
                 "slow_after(0): a threshold of zero would report every request; give a duration such as 2 s",
             ));
         }
-        match self.routes.iter().find(|(_, after)| after.is_zero()) {
+        let is_zero = |rule: &RouteRule| rule.slow_after.is_some_and(|after| after.is_zero());
+        match self.routes.iter().find(|(_, rule)| is_zero(rule)) {
             Some((route, _)) => Err(Error::config(format!(
                 "route({route:?}, slow_after(0)): a threshold of zero would report every request; give a duration such as 60 s"
             ))),
@@ -208,6 +226,11 @@ impl Error {
         Self::config(message)
     }
 
+    /// A thread that is needed could not be started.
+    pub fn thread(source: std::io::Error) -> Self {
+        Self::io("a thread could not be started", source)
+    }
+
     /// A setting was wrong, as opposed to something that the system refused.
     pub fn is_config(&self) -> bool {
         self.source.is_none()
@@ -246,7 +269,11 @@ mod tests {
         config.slow_after = Duration::ZERO;
         assert!(config.resolve(|_| None).unwrap_err().is_config());
         let mut config = Config::new("app");
-        config.routes.push(("/export".into(), Duration::ZERO));
+        let rule = RouteRule {
+            slow_after: Some(Duration::ZERO),
+            ..RouteRule::default()
+        };
+        config.routes.push(("/export".into(), rule));
         let error = config.resolve(|_| None).unwrap_err().to_string();
         assert!(
             error.contains("/export") && error.contains("zero"),

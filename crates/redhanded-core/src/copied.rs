@@ -16,6 +16,15 @@ pub(crate) mod kind {
     pub(crate) const REQUEST_ID: Kind = 6;
     pub(crate) const TRACEPARENT: Kind = 7;
     pub(crate) const HTTPS: Kind = 8;
+    /// The name of a background job.
+    pub(crate) const JOB: Kind = 9;
+    /// A parameter of a job: the length of its name in one byte, the name, the value.
+    pub(crate) const PARAM: Kind = 10;
+    /// The name of a child that is a task or future, and of one that is a blocking closure.
+    pub(crate) const TASK: Kind = 11;
+    pub(crate) const CLOSURE: Kind = 12;
+    /// Where a child was made: file, line and column.
+    pub(crate) const SPAWNED_AT: Kind = 13;
     /// The first header of the allow-list; the others follow.
     pub(crate) const HEADER: Kind = 16;
 }
@@ -36,6 +45,12 @@ pub(crate) fn facts(records: &[Fact], headers: &[String], started: SystemTime) -
             kind::CLIENT => facts.client = client(&bytes),
             kind::REQUEST_ID => facts.request_id = Some(bytes),
             kind::HTTPS => facts.https = true,
+            kind::JOB => {
+                facts.method = b"JOB".to_vec();
+                facts.route = Some(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            kind::PARAM => facts.job.extend(param(&bytes)),
+            kind::TASK | kind::CLOSURE | kind::SPAWNED_AT => {}
             header => {
                 if let Some(name) = header
                     .checked_sub(kind::HEADER)
@@ -48,6 +63,27 @@ pub(crate) fn facts(records: &[Fact], headers: &[String], started: SystemTime) -
         }
     }
     facts
+}
+
+/// A job's parameter, as [`kind::PARAM`] has it.
+fn param(bytes: &[u8]) -> Option<(String, String)> {
+    let (length, rest) = bytes.split_first()?;
+    let (name, value) = rest.split_at_checked(usize::from(*length))?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Some((text(name), text(value)))
+}
+
+/// A client's address as [`kind::CLIENT`] has it.
+pub(crate) fn client_bytes(client: SocketAddr) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    let (ip, port) = bytes.split_at_mut(16);
+    let v6 = match client.ip() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    ip.copy_from_slice(&v6.octets());
+    port.copy_from_slice(&client.port().to_be_bytes());
+    bytes
 }
 
 fn client(bytes: &[u8]) -> Option<SocketAddr> {
@@ -142,12 +178,7 @@ mod tests {
     fn clients_come_back() {
         for text in ["127.0.0.1:80", "[2001:db8::1]:65535"] {
             let address: SocketAddr = text.parse().expect("an address");
-            let ip = match address.ip() {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-                IpAddr::V6(v6) => v6,
-            };
-            let bytes = [&ip.octets()[..], &address.port().to_be_bytes()].concat();
-            assert_eq!(client(&bytes), Some(address));
+            assert_eq!(client(&client_bytes(address)), Some(address));
         }
         assert_eq!(client(b"short"), None);
     }

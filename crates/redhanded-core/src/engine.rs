@@ -1,6 +1,7 @@
 //! One install: what its parts share.
 
 use crate::config::Config;
+use crate::copied::kind;
 use crate::registry::{Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
@@ -49,17 +50,51 @@ impl Engine {
         ENGINES.read().get(key.engine() as usize).copied()
     }
 
-    /// Gives the request that this thread is polling now another threshold.
-    ///
-    /// Does nothing outside of a watched request. A shorter threshold is seen at the next round,
-    /// a longer one when the former is over.
-    pub fn set_current_slow_after(slow_after: std::time::Duration) {
-        let slot = Worker::here()
-            .current()
-            .and_then(|key| Self::of(key)?.registry.slot(key));
-        let Some(slot) = slot else { return };
-        slot.set_slow_after_ns(nanos(slow_after));
-        slot.rearm(slot.started_ns().saturating_add(nanos(slow_after)));
+    /// The engine of the request that this thread polls, else the first that has not ended: whose
+    /// the free functions are.
+    pub fn here() -> Option<&'static Self> {
+        let current = Worker::known().and_then(Worker::current);
+        current.and_then(Self::of).or_else(|| {
+            let engines = ENGINES.read();
+            engines.iter().find(|engine| !engine.has_ended()).copied()
+        })
+    }
+
+    /// Whether this thread is inside a poll of any watched request.
+    #[inline]
+    pub fn is_polling() -> bool {
+        Worker::here().current().is_some()
+    }
+
+    /// Whether the request that this thread polls is this very one, opened by a layer of this
+    /// install further out: same method, and a target that ends like ours, for a router strips the
+    /// front of what it nests. If so, it learns the route from us, should it not know it.
+    pub fn is_open_here(&'static self, method: &str, target: &str, route: Option<&str>) -> bool {
+        let slot = Worker::known().and_then(Worker::current_slot);
+        let Some(slot) = slot.filter(|s| s.key.engine() == self.registry.engine() && !s.is_child())
+        else {
+            return false;
+        };
+        let facts = slot.facts.read();
+        let find = |kind| facts.iter().find(|fact| fact.kind == kind);
+        let same_method = find(kind::METHOD).is_some_and(|m| m.bytes == method.as_bytes());
+        let same_target = find(kind::TARGET).is_some_and(|outer| {
+            let whole = outer.bytes.len() == outer.total as usize;
+            if whole {
+                outer.bytes.ends_with(target.as_bytes())
+            } else {
+                outer.total as usize == target.len() && target.as_bytes().starts_with(&outer.bytes)
+            }
+        });
+        if !(same_method && same_target) {
+            return false;
+        }
+        if let Some(route) = route.filter(|_| find(kind::ROUTE).is_none()) {
+            let mut facts = slot.facts.append();
+            facts.put(kind::ROUTE, route.as_bytes(), 128);
+            facts.done();
+        }
+        true
     }
 
     /// What this install was told.

@@ -1,5 +1,6 @@
 //! What is known of a request before anybody has judged or cleaned it.
 
+use crate::registry::Label;
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
@@ -31,6 +32,10 @@ pub(crate) struct Facts {
     pub(crate) client: Option<SocketAddr>,
     /// The `x-request-id` header.
     pub(crate) request_id: Option<Vec<u8>>,
+    /// Parameters of a background job, in the order they were given.
+    pub(crate) job: Vec<(String, String)>,
+    /// What the application said about it.
+    pub(crate) labels: Vec<Label>,
     /// Wall time of the first byte, as far as known.
     pub(crate) started: Option<SystemTime>,
 }

@@ -127,6 +127,11 @@ fn open_log(log: &Log, warnings: &mut Vec<String>) -> Result<(SlowLog, String), 
             )),
         },
         Log::Stderr => Ok(with_note(to_stderr()?)),
+        Log::Nowhere => {
+            let log = SlowLog::open(Target::Nowhere, Limits::default());
+            let log = log.map_err(|e| Error::io("nowhere cannot be opened", e))?;
+            Ok((log, "nowhere".to_owned()))
+        }
         Log::Default => match to_path(Path::new(DEFAULT_LOG)) {
             Ok(log) => Ok(with_note(log)),
             Err(e) => {

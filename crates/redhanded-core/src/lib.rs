@@ -10,11 +10,15 @@
 
 mod ask;
 mod case;
+mod child;
 mod clerk;
 mod config;
+pub mod connection;
 mod copied;
+mod current;
 mod engine;
 mod facts;
+mod family;
 mod install;
 mod redact;
 mod registry;
@@ -24,9 +28,13 @@ mod sync;
 mod ticket;
 pub mod verdict;
 mod watchdog;
+mod work;
 mod worker;
 
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log};
+pub use child::{Child, attach, spawn, spawn_blocking};
+pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
+pub use current::Current;
 pub use engine::{Ends, Engine, Stats};
 pub use install::{Installed, install};
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
+pub use work::{Asked, Job, Watched};

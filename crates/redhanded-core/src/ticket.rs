@@ -3,9 +3,10 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
-use crate::copied::kind;
+use crate::connection::{self, Client, Connection, Word};
+use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
-use crate::registry::{After, Mail, Slot, Stage, Writer};
+use crate::registry::{After, Key, Mail, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
@@ -28,7 +29,7 @@ pub struct Ticket(Option<&'static Slot>);
 #[derive(Debug)]
 pub struct Copying<'a> {
     slot: &'static Slot,
-    facts: Writer<'a>,
+    facts: &'a mut Writer<'static>,
     headers_left: usize,
 }
 
@@ -60,15 +61,32 @@ impl Copying<'_> {
     /// The peer's address.
     #[inline]
     pub fn client(&mut self, client: std::net::SocketAddr) {
-        let mut bytes = [0; 18];
-        let (ip, port) = bytes.split_at_mut(16);
-        let v6 = match client.ip() {
-            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            std::net::IpAddr::V6(v6) => v6,
-        };
-        ip.copy_from_slice(&v6.octets());
-        port.copy_from_slice(&client.port().to_be_bytes());
-        self.facts.put(kind::CLIENT, &bytes, 18);
+        self.facts.put(kind::CLIENT, &client_bytes(client), 18);
+    }
+    /// It may rest for hours, before it answers and while it does.
+    #[inline]
+    pub fn long_lived(&mut self) {
+        self.slot.set_stage(Stage::LongLived);
+    }
+    /// Whether the connection it came on is known.
+    pub fn has_connection(&self) -> bool {
+        self.slot.connection() != 0
+    }
+    /// The connection it came on.
+    pub fn connection(&mut self, client: Client) {
+        self.slot.set_connection(client.word().word());
+        if let Some(address) = client.address() {
+            self.client(address);
+        }
+    }
+    /// Finds the connection by itself. A request within a request came on the same one, and is not
+    /// what the connection waits for.
+    #[cold]
+    fn find_connection(&mut self) {
+        let nested = Worker::here().current().is_some();
+        if let Some(client) = connection::here((!nested).then_some(self.slot)) {
+            self.connection(client);
+        }
     }
     /// The `x-request-id` header.
     #[inline]
@@ -106,6 +124,27 @@ impl Engine {
         slow_after_ns: Option<u64>,
         copy: impl FnOnce(&mut Copying<'_>),
     ) -> Ticket {
+        self.open_with(slow_after_ns, |slot, facts| {
+            let mut copying = Copying {
+                slot,
+                facts,
+                headers_left: HEADER_BYTES,
+            };
+            // First, because the last word counts: an address that the request brings is its own.
+            if connection::any() {
+                copying.find_connection();
+            }
+            copy(&mut copying);
+        })
+    }
+
+    /// Opens a ticket whose slot and facts `fill` completes before anyone sees them.
+    #[inline]
+    pub(crate) fn open_with(
+        &'static self,
+        slow_after_ns: Option<u64>,
+        fill: impl FnOnce(&'static Slot, &mut Writer<'static>),
+    ) -> Ticket {
         if self.has_ended() {
             return Ticket(None);
         }
@@ -117,16 +156,29 @@ impl Engine {
             self.counts.unwatched();
             return Ticket(None);
         };
-        let mut copying = Copying {
-            slot,
-            facts: slot.facts.rewrite(),
-            headers_left: HEADER_BYTES,
-        };
-        copy(&mut copying);
-        copying.facts.done();
+        let mut facts = slot.facts.rewrite();
+        fill(slot, &mut facts);
+        facts.done();
         slot.open();
         self.unpark();
         Ticket(Some(slot))
+    }
+
+    /// Opens a ticket for a request that has begun to come on `connection` and is not whole: its
+    /// age is judged like a request's, and nobody is woken for it. `None` as with [`open`](Self::open).
+    #[cold]
+    pub fn open_head(&'static self, connection: &Connection) -> Option<Ticket> {
+        let ticket = self.open_with(None, |slot, facts| {
+            slot.set_stage(Stage::Head);
+            slot.set_worker(Worker::here().index());
+            let mut copying = Copying {
+                slot,
+                facts,
+                headers_left: 0,
+            };
+            copying.connection(connection.client());
+        });
+        ticket.0.is_some().then_some(ticket)
     }
 }
 
@@ -188,6 +240,11 @@ impl Drop for Mark {
 }
 
 impl Ticket {
+    /// Which slot it holds, and for which generation; `None` for an empty one.
+    pub(crate) fn identity(&self) -> Option<(Key, u32)> {
+        self.0.map(|slot| (slot.key, slot.hand.generation()))
+    }
+
     /// Marks something that is not a poll, such as a service's `call`, as this request's.
     #[inline]
     pub fn enter(&self) -> Inside {
@@ -354,14 +411,24 @@ impl Drop for Ticket {
     #[inline]
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            let how = if std::thread::panicking() || slot.has_panicked() {
-                How::Panicked
-            } else if slot.all_sent() {
-                How::Completed
-            } else {
-                How::Dropped
-            };
-            close(slot, how);
+            close(slot, how_dropped(slot));
         }
+    }
+}
+
+/// Why a ticket is dropped that nobody has ended.
+#[cold]
+fn how_dropped(slot: &Slot) -> How {
+    if std::thread::panicking() || slot.has_panicked() {
+        return How::Panicked;
+    }
+    if slot.all_sent() {
+        return How::Completed;
+    }
+    let connection = Word::from_word(slot.connection());
+    if connection.is_some_and(Word::is_gone) {
+        How::ClientGone
+    } else {
+        How::Dropped
     }
 }

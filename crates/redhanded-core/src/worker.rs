@@ -4,7 +4,8 @@
 //! needed. Its record is shared by all installs of the process and is given to another thread when
 //! this one has ended, so that there are never more records than threads at once.
 
-use crate::registry::Key;
+use crate::engine::Engine;
+use crate::registry::{Key, Slot};
 use parking_lot::{Mutex, RwLock};
 use redhanded_capture::Thread;
 use std::cell::Cell;
@@ -15,6 +16,9 @@ thread_local! {
     // const and without Drop: runtimes shut down in any order, and this may be read until the end
     static HERE: Cell<Option<&'static Worker>> = const { Cell::new(None) };
 }
+
+/// The runtime of threads that run blocking closures, and of those outside of any.
+pub(crate) const BLOCKING: u64 = 0;
 
 static WORKERS: Mutex<Vec<&'static Worker>> = Mutex::new(Vec::new());
 
@@ -41,10 +45,25 @@ impl Worker {
             .unwrap_or_else(Self::register)
     }
 
+    /// The record of this thread, if it has one.
+    pub(crate) fn known() -> Option<&'static Self> {
+        HERE.try_with(Cell::get).ok().flatten()
+    }
+
+    /// Registers a thread that runs blocking closures: it is nobody's worker.
+    pub(crate) fn here_blocking() {
+        if Self::known().is_none() {
+            Self::register_for(BLOCKING);
+        }
+    }
+
     #[cold]
     fn register() -> &'static Self {
+        Self::register_for(runtime_number())
+    }
+
+    fn register_for(runtime: u64) -> &'static Self {
         let thread = Arc::new(Thread::current());
-        let runtime = runtime_number();
         let mut workers = WORKERS.lock();
         let ended = workers.iter().find(|w| !w.thread().is_alive());
         let worker = match ended {
@@ -93,6 +112,12 @@ impl Worker {
     /// The request that this thread is polling, innermost.
     pub(crate) fn current(&self) -> Option<Key> {
         Key::from_word(self.current.load(Ordering::Acquire))
+    }
+
+    /// The slot of that request.
+    pub(crate) fn current_slot(&self) -> Option<&'static Slot> {
+        let key = self.current()?;
+        Engine::of(key)?.registry.slot(key)
     }
 
     /// Sets the current request; returns what to give to [`restore`](Self::restore) afterwards.

@@ -179,6 +179,7 @@ impl Sink for Otlp {
                 self.queue.push(vec![server_span::ended(report, caught)]);
                 return;
             }
+            // Nothing new, or no request: a span without one would be counted as a runaway.
             _ => return,
         };
         // What did not get into the queue was not said: a later look may say it.

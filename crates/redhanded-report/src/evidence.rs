@@ -132,7 +132,8 @@ pub struct Machine {
     /// Runnable threads on the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runnable: Option<u64>,
-    /// Time the process was throttled by its CPU quota while observed, in milliseconds.
+    /// Time the process was throttled by its CPU quota while observed, in milliseconds, summed
+    /// over its CPUs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_throttled_ms: Option<f64>,
     /// Workers of the request's runtime that are inside a watched poll now.

@@ -314,6 +314,10 @@ fn counts_part(page: &mut Brush, evidence: &Evidence) {
         machine
             .and_then(|machine| machine.load)
             .map(|load| format!("load {load}")),
+        machine
+            .and_then(|machine| machine.cpu_throttled_ms)
+            .filter(|ms| *ms > 0.0)
+            .map(|ms| format!("{} throttled", duration(ms))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if !parts.is_empty() || !evidence.missing.is_empty() {

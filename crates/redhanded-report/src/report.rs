@@ -38,7 +38,8 @@ pub struct Report {
     /// What was asked. Absent in [`Event::Process`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,
-    /// Age of the request in milliseconds on the monotonic clock, without suspended time.
+    /// Age of the request in milliseconds on the monotonic clock, without suspended time; in
+    /// [`Event::Process`] how long the trouble lasted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<f64>,
     /// The threshold that it passed, in milliseconds.
@@ -144,6 +145,8 @@ pub struct Service {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
+    /// No request yet: its head, or the handshake before it, has come in part.
+    RequestHead,
     /// Waits for the bytes of its own request body.
     RequestBody,
     /// In the handler or a middleware below us.

@@ -13,6 +13,12 @@ pub struct Stack {
     pub samples: u32,
     /// `false` when the stack was deeper than what could be copied, or could not be followed.
     pub complete: bool,
+    /// What a child is called, where it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where a child was made: `src/search.rs:12:5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawned_at: Option<String>,
     /// Innermost first; inlined functions have frames of their own.
     pub frames: Vec<Frame>,
 }

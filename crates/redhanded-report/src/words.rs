@@ -20,6 +20,7 @@ impl Phase {
     /// The name as it stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::RequestHead => "request_head",
             Self::RequestBody => "request_body",
             Self::Handler => "handler",
             Self::ResponseBody => "response_body",
@@ -98,6 +99,7 @@ mod tests {
             assert_eq!(one.as_str(), json(one));
         }
         for one in [
+            Phase::RequestHead,
             Phase::RequestBody,
             Phase::Handler,
             Phase::ResponseBody,

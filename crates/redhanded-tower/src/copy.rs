@@ -3,7 +3,8 @@
 use crate::route;
 use http::uri::Scheme;
 use http::{HeaderName, Request};
-use redhanded_core::{Copying, Engine, Ticket};
+use redhanded_core::connection;
+use redhanded_core::{Copying, Current, Engine, Ticket};
 
 /// Names longer than this share one entry.
 const LENGTHS: usize = 32;
@@ -16,8 +17,15 @@ pub(crate) struct Copier {
     headers: Vec<(HeaderName, Interest)>,
     /// Where in `headers` the names of `n` bytes stand: most headers are told by their length alone.
     by_length: [(u8, u8); LENGTHS],
-    /// Other thresholds by route, in nanoseconds.
-    routes: Vec<(String, u64)>,
+    /// Rules by route; other thresholds in nanoseconds.
+    routes: Vec<(String, Rule)>,
+}
+
+/// What is different about a route.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rule {
+    slow_after_ns: Option<u64>,
+    long_lived: bool,
 }
 
 /// What a header is to us.
@@ -57,7 +65,13 @@ impl Copier {
         let routes = config
             .routes
             .iter()
-            .map(|(route, after)| (route.clone(), nanos(*after)))
+            .map(|(route, rule)| {
+                let rule = Rule {
+                    slow_after_ns: rule.slow_after.map(nanos),
+                    long_lived: rule.long_lived,
+                };
+                (route.clone(), rule)
+            })
             .collect();
         Self {
             engine,
@@ -71,37 +85,64 @@ impl Copier {
     #[inline]
     pub(crate) fn open<B>(&self, request: &Request<B>) -> Ticket {
         let route = route::matched(request);
-        self.engine
-            .open(self.slow_after_ns(request, route), |copy| {
-                let uri = request.uri();
-                copy.method(request.method().as_str());
-                copy.target(uri.path_and_query().map_or("/", |target| target.as_str()));
-                if let Some(authority) = uri.authority() {
-                    copy.host(authority.as_str().as_bytes());
-                    if uri.scheme() == Some(&Scheme::HTTPS) {
-                        copy.https();
-                    }
+        let rule = self.rule(request, route);
+        if Engine::is_polling() && self.is_open(request, route, rule) {
+            return Ticket::default();
+        }
+        self.engine.open(rule.slow_after_ns, |copy| {
+            if rule.long_lived {
+                copy.long_lived();
+            }
+            let uri = request.uri();
+            copy.method(request.method().as_str());
+            copy.target(uri.path_and_query().map_or("/", |target| target.as_str()));
+            if let Some(authority) = uri.authority() {
+                copy.host(authority.as_str().as_bytes());
+                if uri.scheme() == Some(&Scheme::HTTPS) {
+                    copy.https();
                 }
-                if let Some(route) = route {
-                    copy.route(route);
-                }
-                if let Some(client) = route::client(request) {
-                    copy.client(client);
-                }
-                self.copy_headers(request.headers(), copy);
-            })
+            }
+            if let Some(route) = route {
+                copy.route(route);
+            }
+            if connection::any() {
+                told_connection(request, copy);
+            }
+            if let Some(client) = route::client(request) {
+                copy.client(client);
+            }
+            self.copy_headers(request.headers(), copy);
+        })
+    }
+
+    /// Whether a layer of the same install around us has opened this very request; if so, what only
+    /// we know of it goes there.
+    #[cold]
+    fn is_open<B>(&self, request: &Request<B>, route: Option<&str>, rule: Rule) -> bool {
+        let target = request.uri().path_and_query().map_or("/", |t| t.as_str());
+        let open = self
+            .engine
+            .is_open_here(request.method().as_str(), target, route);
+        if open && let Some(slow_after_ns) = rule.slow_after_ns {
+            Current::here().set_slow_after(std::time::Duration::from_nanos(slow_after_ns));
+        }
+        if open && rule.long_lived {
+            Current::here().set_long_lived();
+        }
+        open
     }
 
     #[inline]
-    fn slow_after_ns<B>(&self, request: &Request<B>, route: Option<&str>) -> Option<u64> {
+    fn rule<B>(&self, request: &Request<B>, route: Option<&str>) -> Rule {
         if self.routes.is_empty() {
-            return None;
+            return Rule::default();
         }
         let route = route.unwrap_or_else(|| request.uri().path());
         self.routes
             .iter()
             .find(|(r, _)| r == route)
-            .map(|(_, after_ns)| *after_ns)
+            .map(|(_, rule)| *rule)
+            .unwrap_or_default()
     }
 
     #[inline]
@@ -125,6 +166,16 @@ impl Copier {
                 }
             }
         }
+    }
+}
+
+/// Only where there are connections of ours, and this is none that this task polls.
+#[cold]
+fn told_connection<B>(request: &Request<B>, copy: &mut Copying<'_>) {
+    if !copy.has_connection()
+        && let Some(told) = route::connection(request)
+    {
+        copy.connection(told.0);
     }
 }
 

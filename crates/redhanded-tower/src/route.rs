@@ -1,5 +1,7 @@
-//! The matched route and the client's address, where axum knows them.
+//! The matched route and the client's address, where axum knows them; the connection, where the
+//! request was told.
 
+use crate::listener::ClientAddress;
 use http::Request;
 use std::net::SocketAddr;
 
@@ -35,4 +37,16 @@ pub(crate) fn matched<B>(_: &Request<B>) -> Option<&str> {
 #[inline]
 pub(crate) fn client<B>(_: &Request<B>) -> Option<SocketAddr> {
     None
+}
+
+/// The connection that a request was told of that cannot find out by itself.
+pub(crate) fn connection<B>(request: &Request<B>) -> Option<ClientAddress> {
+    #[cfg(feature = "axum")]
+    {
+        type Info = axum::extract::ConnectInfo<ClientAddress>;
+        if let Some(info) = request.extensions().get::<Info>() {
+            return Some(info.0);
+        }
+    }
+    request.extensions().get::<ClientAddress>().copied()
 }

@@ -1,6 +1,6 @@
 //! Another threshold for one route, from inside.
 
-use redhanded_core::Engine;
+use redhanded_core::Current;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tower_layer::Layer;
@@ -62,7 +62,7 @@ impl<S: Service<R>, R> Service<R> for SlowAfter<S> {
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        Engine::set_current_slow_after(self.slow_after);
+        Current::here().set_slow_after(self.slow_after);
         self.inner.call(request)
     }
 }

@@ -1,8 +1,10 @@
 //! What a user says about an install.
 
+use crate::callback::Callback;
 use crate::install::Redhanded;
 use redhanded_core::sink::Sink;
-use redhanded_core::{Config, Error, Log};
+use redhanded_core::{Config, Error, Log, RouteRule};
+use redhanded_report::Report;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ pub struct Builder {
     config: Config,
     otlp: Option<String>,
     sinks: Vec<Box<dyn Sink>>,
+    on_caught: Vec<OnCaught>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -25,18 +28,38 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// What is different about one route; see [`Builder::route`].
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    slow_after: Duration,
-}
+/// What is different about one route; see [`Builder::route`]. Made by [`slow_after`] and
+/// [`long_lived`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rule(RouteRule);
 
 /// A rule with another threshold, for [`Builder::route`].
 pub fn slow_after(duration: Duration) -> Rule {
-    Rule {
-        slow_after: duration,
+    Rule::default().slow_after(duration)
+}
+
+/// A rule for what may rest for hours, such as a long poll: overdue only when one of its polls does
+/// not return. For [`Builder::route`].
+pub fn long_lived() -> Rule {
+    Rule::default().long_lived()
+}
+
+impl Rule {
+    /// The same, with another threshold.
+    pub fn slow_after(mut self, duration: Duration) -> Self {
+        self.0.slow_after = Some(duration);
+        self
+    }
+
+    /// The same, for what may rest for hours.
+    pub fn long_lived(mut self) -> Self {
+        self.0.long_lived = true;
+        self
     }
 }
+
+/// What [`Builder::on_caught`] was given.
+type OnCaught = Box<dyn Fn(&Report) + Send>;
 
 impl Builder {
     pub(crate) fn new(service: impl Into<String>) -> Self {
@@ -44,6 +67,7 @@ impl Builder {
             config: Config::new(service),
             otlp: None,
             sinks: Vec::new(),
+            on_caught: Vec::new(),
         }
     }
 
@@ -57,16 +81,18 @@ impl Builder {
     }
 
     /// Another rule for one route: the matched template (`/export/{id}`) where axum matches
-    /// routes, else the exact path.
+    /// routes, else the exact path; or for the jobs of that name. Of several, the first counts.
     ///
     /// ```
-    /// use redhanded::{Redhanded, slow_after};
+    /// use redhanded::{Redhanded, long_lived, slow_after};
     /// use std::time::Duration;
-    /// let builder = Redhanded::builder("app").route("/export", slow_after(Duration::from_secs(60)));
+    /// let builder = Redhanded::builder("app")
+    ///     .route("/export", slow_after(Duration::from_secs(60)))
+    ///     .route("/poll", long_lived());
     /// # let _ = builder;
     /// ```
     pub fn route(mut self, route: impl Into<String>, rule: Rule) -> Self {
-        self.config.routes.push((route.into(), rule.slow_after));
+        self.config.routes.push((route.into(), rule.0));
         self
     }
 
@@ -79,6 +105,13 @@ impl Builder {
     /// Writes the slow-request log to stderr.
     pub fn slow_log_to_stderr(mut self) -> Self {
         self.config.log = Log::Stderr;
+        self
+    }
+
+    /// Writes no slow-request log: for tests that read reports from a sink. Nothing is durable then.
+    #[cfg(feature = "test-util")]
+    pub fn no_slow_log(mut self) -> Self {
+        self.config.log = Log::Nowhere;
         self
     }
 
@@ -121,6 +154,24 @@ impl Builder {
         self
     }
 
+    /// Calls `call` for every request that is caught, when its line is on disk: once, with names, on
+    /// a thread of its own.
+    ///
+    /// What takes its time or panics in there holds up nobody. 256 reports wait for it; what comes
+    /// when they are full, and calls that panicked, are counted in `lost.events`.
+    ///
+    /// ```
+    /// use redhanded::{Redhanded, report::Report};
+    /// let builder = Redhanded::builder("app").on_caught(|report: &Report| {
+    ///     eprintln!("caught {}", report.id);
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn on_caught(mut self, call: impl Fn(&Report) + Send + 'static) -> Self {
+        self.on_caught.push(Box::new(call));
+        self
+    }
+
     /// Starts watching: two threads, the log, the export if an endpoint is set.
     ///
     /// Sets no global subscriber, provider or propagator. Prints one line on stderr that says what
@@ -132,6 +183,11 @@ impl Builder {
     /// and cannot be written, an endpoint that is no URL, threads that cannot be started. The
     /// message names what was wrong and what is accepted.
     pub fn install(self) -> Result<Redhanded, Error> {
-        crate::install::install(self.config, self.otlp.as_deref(), self.sinks)
+        let mut sinks = self.sinks;
+        for call in self.on_caught {
+            let started = Callback::start(call).map_err(Error::thread)?;
+            sinks.push(Box::new(started));
+        }
+        crate::install::install(self.config, self.otlp.as_deref(), sinks)
     }
 }

@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::export;
 use redhanded_core::sink::Sink;
-use redhanded_core::{Config, Diagnostics, Error, Installed, Stats};
+use redhanded_core::{Asked, Config, Diagnostics, Error, Installed, Job, Stats};
 use redhanded_tower::WatchLayer;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Cheap to clone; dropping it does nothing.
 #[derive(Clone, Debug)]
 pub struct Redhanded {
-    installed: Installed,
+    pub(crate) installed: Installed,
     layer: WatchLayer,
 }
 
@@ -25,6 +25,25 @@ impl Redhanded {
     /// The tower layer that watches every request of an axum router or any HTTP service.
     pub fn layer(&self) -> WatchLayer {
         self.layer
+    }
+
+    /// A background job called `name` that this install watches; see [`job`](crate::job).
+    pub fn job(&self, name: impl AsRef<str>) -> Job {
+        Job::new(Some(self.installed.engine()), name)
+    }
+
+    /// A request for `target`, such as `/search?q=x`, that comes by another way than a tower service:
+    /// for frameworks that have their own middleware.
+    ///
+    /// ```no_run
+    /// # async fn example(redhanded: redhanded::Redhanded, peer: std::net::SocketAddr) {
+    /// # async fn search() {}
+    /// let asked = redhanded.request("GET", "/search?q=x").route("/search").client(peer);
+    /// asked.run(search()).await;
+    /// # }
+    /// ```
+    pub fn request(&self, method: &str, target: &str) -> Asked {
+        Asked::new(Some(self.installed.engine()), method, target)
     }
 
     /// Where reports go: a path, or `stderr`.

@@ -22,7 +22,7 @@
 //!         .layer(redhanded.layer());                      // every request is watched
 //!
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
-//!     axum::serve(listener, app).await?;
+//!     axum::serve(redhanded.listener(listener), app).await?; // optional: clients, slow heads
 //!     Ok(())
 //! }
 //! ```
@@ -42,13 +42,22 @@
 //! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
 
 mod builder;
+mod callback;
 mod export;
+mod free;
 mod install;
+mod listener;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
-pub use builder::{Builder, Rule, slow_after};
+pub use builder::{Builder, Rule, long_lived, slow_after};
+pub use free::{
+    Child, Current, InCurrentRequest, Job, Watched, current, job, spawn, spawn_blocking,
+};
 pub use install::Redhanded;
-pub use redhanded_core::{Ends, Error, Stats, sink};
+pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
-    ResponseFuture, SlowAfter, SlowAfterLayer, Watch, WatchLayer, WatchedBody,
+    ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,
+    SlowAfterLayer, Watch, WatchLayer, WatchedBody, WatchedIo,
 };

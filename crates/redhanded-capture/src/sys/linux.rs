@@ -1,5 +1,6 @@
 //! Linux on `x86_64`: everything can be looked at.
 
+mod accept;
 mod doubt;
 mod engine;
 mod fd;
@@ -14,6 +15,7 @@ mod task;
 mod wait;
 mod walk;
 
+pub(crate) use accept::accept_queue;
 pub(crate) use engine::Engine;
 pub(crate) use peer::peer_of;
 pub(crate) use syscalls::syscall_name;

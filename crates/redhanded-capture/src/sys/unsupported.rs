@@ -1,6 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
-use crate::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample, Syscall};
+use crate::{
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Sample, Syscall,
+};
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -82,6 +84,10 @@ pub(crate) fn waits_for(_syscall: &Syscall) -> Option<WaitingFor> {
 }
 
 pub(crate) fn peer_of(_syscall: &Syscall) -> Option<Peer> {
+    None
+}
+
+pub(crate) fn accept_queue(_socket: i32) -> Option<AcceptQueue> {
     None
 }
 

@@ -298,6 +298,8 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                 headers_cut,
                 client: None,
                 request_id,
+                job: Vec::new(),
+                labels: Vec::new(),
                 started,
             }
         },

@@ -1,7 +1,7 @@
 //! ⑥ One look becomes one record: request, evidence and verdict, redacted.
 
 use crate::ask::{self, rfc3339};
-use crate::case::{Case, Ended};
+use crate::case::{Case, Ended, Trouble};
 use crate::config::Config;
 use crate::copied;
 use crate::redact::Redactor;
@@ -9,7 +9,8 @@ use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report, Request}
 
 /// Everything of a report but its names: stacks, culprit and what follows from them.
 pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
-    let facts = copied::facts(&case.copied, &config.headers, case.started);
+    let mut facts = copied::facts(&case.copied, &config.headers, case.started);
+    facts.labels.clone_from(&case.labels);
     let mut report = Report::new(case.event, case.id.clone());
     report.time = rfc3339(case.at).unwrap_or_default();
     report.service = config.service.clone();
@@ -37,13 +38,19 @@ fn evidence(case: &Case) -> Evidence {
         evidence.longest_poll_ms = Some(poll.stood_ms);
     }
     evidence.thread = case.thread.clone();
-    evidence.machine = Some(machine(case));
+    let mut machine = Machine::default();
+    let crowd = &observed.crowd;
+    if crowd.workers > 0 {
+        machine.workers_total = Some(crowd.workers);
+        machine.workers_busy = Some(crowd.standing);
+    }
+    machine.cpu_throttled_ms = case.throttled_ns.map(ms);
+    evidence.machine = Some(with_load(machine));
     evidence.missing = observed.missing.clone();
     evidence
 }
 
-fn machine(case: &Case) -> Machine {
-    let mut machine = Machine::default();
+fn with_load(mut machine: Machine) -> Machine {
     let loadavg = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut fields = loadavg.split_whitespace();
     machine.load = fields.next().and_then(|l| l.parse().ok());
@@ -51,12 +58,23 @@ fn machine(case: &Case) -> Machine {
         .nth(2)
         .and_then(|r| r.split('/').next())
         .and_then(|r| r.parse().ok());
-    let crowd = &case.observed.crowd;
-    if crowd.workers > 0 {
-        machine.workers_total = Some(crowd.workers);
-        machine.workers_busy = Some(crowd.standing);
-    }
     machine
+}
+
+/// A record without a request: nobody is guilty.
+pub(super) fn process(trouble: &Trouble, config: &Config, lost: Lost) -> Report {
+    let mut report = Report::new(Event::Process, trouble.id.clone());
+    report.time = rfc3339(trouble.at).unwrap_or_default();
+    report.service = config.service.clone();
+    report.elapsed_ms = Some(ms(trouble.lasted_ns));
+    report.verdict = Some(trouble.verdict.clone());
+    let mut evidence = trouble.evidence.clone();
+    evidence.machine = Some(with_load(evidence.machine.unwrap_or_default()));
+    report.evidence = Some(evidence);
+    report.fingerprint = Some(format!("{:016x}", trouble.fingerprint));
+    report.occurrences = Some(trouble.occurrences);
+    report.lost = lost;
+    report
 }
 
 /// The short record of an end; `caught` is the line it belongs to.

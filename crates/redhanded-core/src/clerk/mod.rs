@@ -1,11 +1,12 @@
 //! ⑥ ⑦ The thread that names, writes, syncs and fans out, so that a hung disk never blinds the eyes.
 
 mod assemble;
+mod children;
 mod naming;
 mod refine;
 mod remembered;
 
-use crate::case::{Case, Ended, Message};
+use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::redact::Redactor;
 use crate::sink::Sink;
@@ -74,6 +75,7 @@ impl Clerk {
         match message {
             Message::Case(case) => self.file(&case),
             Message::Ended(ended) => self.file_end(&ended),
+            Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
                 self.log.retry();
@@ -91,7 +93,12 @@ impl Clerk {
             &self.redactor,
             self.engine.counts.lost(),
         );
-        let raw_first = self.namer.is_slow(&case.stacks);
+        let all_stacks = || {
+            case.stacks
+                .iter()
+                .chain(case.children.iter().flat_map(|c| &c.stacks))
+        };
+        let raw_first = self.namer.is_slow(all_stacks());
         if raw_first {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
@@ -110,16 +117,26 @@ impl Clerk {
     }
 
     fn put_names(&mut self, case: &Case, report: &mut Report) {
-        let named = self.namer.name(&case.stacks);
+        let mut named = self.namer.name(&case.stacks);
+        let children = children::name(&mut self.namer, &case.children, || {
+            self.remembered.others(&case.id)
+        });
         let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
         if let Some(verdict) = &mut report.verdict {
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
+            if let Some(evidence) = &mut report.evidence {
+                let missing = children::judge(verdict, &children);
+                evidence.missing.extend(missing);
+            }
             self.remembered.join_victims(&case.id, verdict);
             if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {
                 report.phase = Some(Phase::RequestBody);
             }
         }
         if let Some(evidence) = &mut report.evidence {
+            named
+                .stacks
+                .extend(children.into_iter().flat_map(|child| child.named.stacks));
             evidence.stacks = named.stacks;
         }
     }
@@ -138,6 +155,17 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, caught.as_ref()));
+        self.count_losses();
+    }
+
+    fn file_trouble(&mut self, trouble: &Trouble) {
+        self.count_losses();
+        let lost = self.engine.counts.lost();
+        let report = Arc::new(assemble::process(trouble, &self.engine.config, lost));
+        self.write(&report);
+        self.sinks
+            .iter()
+            .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
     }
 

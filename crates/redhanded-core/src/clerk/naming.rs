@@ -69,11 +69,11 @@ impl Namer {
     }
 
     /// Whether naming would delay a line by more than it may.
-    pub(super) fn is_slow(&mut self, stacks: &[Sampled]) -> bool {
+    pub(super) fn is_slow<'a>(&mut self, mut stacks: impl Iterator<Item = &'a Sampled>) -> bool {
         if let Some(loaded) = self.loading.as_ref().and_then(|l| l.try_recv().ok()) {
             self.loaded(loaded);
         }
-        let warm = stacks.iter().all(|s| self.symbolizer.is_warm(&s.stack));
+        let warm = stacks.all(|s| self.symbolizer.is_warm(&s.stack));
         !warm && self.last_cold.is_none_or(|took| took > DELAY)
     }
 

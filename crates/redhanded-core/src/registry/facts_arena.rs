@@ -47,6 +47,14 @@ impl FactsArena {
         }
     }
 
+    /// A writer that goes on where the last one was done; only for the thread that polls the request.
+    pub(crate) fn append(&self) -> Writer<'_> {
+        Writer {
+            arena: self,
+            used: self.used.load(Ordering::Relaxed) as usize,
+        }
+    }
+
     /// Reads all records. Garbage (a reader that came too late) gives fewer or odd records, never a
     /// panic; the caller checks the generation.
     pub(crate) fn read(&self) -> Vec<Fact> {
@@ -115,6 +123,16 @@ impl Writer<'_> {
         kept
     }
 
+    /// Appends the records of another arena, as far as they fit.
+    pub(crate) fn put_all(&mut self, other: &FactsArena) {
+        let used = (other.used.load(Ordering::Acquire) as usize).min(WORDS);
+        let room = self.arena.words.get(self.used..).unwrap_or_default();
+        for (from, to) in other.words.iter().take(used).zip(room) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.used += used.min(room.len());
+    }
+
     /// Everything is written.
     #[inline]
     pub(crate) fn done(self) {
@@ -160,6 +178,22 @@ mod tests {
             );
             assert_eq!(facts[2].bytes, b"after");
         }
+    }
+
+    #[test]
+    fn records_are_taken_over_as_far_as_they_fit() {
+        let (from, to) = (FactsArena::new(), FactsArena::new());
+        let mut writer = from.rewrite();
+        writer.put(1, b"GET", 32);
+        writer.put(2, &[b'a'; 900], 900);
+        writer.done();
+        let mut writer = to.rewrite();
+        writer.put(9, &[b'n'; 200], 200);
+        writer.put_all(&from);
+        writer.done();
+        let facts = to.read();
+        assert_eq!(facts.len(), 2, "the long one is left out as a whole");
+        assert_eq!((facts[0].kind, facts[1].bytes.as_slice()), (9, &b"GET"[..]));
     }
 
     #[test]

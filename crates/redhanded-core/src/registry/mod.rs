@@ -5,11 +5,13 @@
 //! in flight from it at once. 64 slots share their earliest due time, so that the watchdog need not
 //! look at a million slots to find the one that is overdue.
 
+mod extra;
 mod facts_arena;
 mod free_list;
 mod handshake;
 mod slot;
 
+pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
@@ -130,6 +132,11 @@ impl Registry {
         }
     }
 
+    /// The number that its keys carry.
+    pub(crate) fn engine(&self) -> u16 {
+        self.engine
+    }
+
     /// A free slot, reset and not yet visible; `None` when four million are in flight from here.
     #[inline]
     pub(crate) fn take(
@@ -197,7 +204,8 @@ impl Registry {
 
     /// Number of requests in flight, by looking at every slot.
     pub(crate) fn in_flight(&self) -> usize {
-        self.slots().filter(|s| s.hand.looks_live()).count()
+        let is_request = |s: &&Slot| s.hand.looks_live() && !s.is_child();
+        self.slots().filter(is_request).count()
     }
 }
 

@@ -1,5 +1,6 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
+use super::extra::Extra;
 use super::facts_arena::FactsArena;
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
@@ -54,18 +55,21 @@ pub(crate) enum Stage {
     Stream,
     /// A frame of it was handed out and nobody has asked for the next.
     StreamOut,
-    /// A stream that may rest for hours (event stream, gRPC, upgrade): only judged inside polls.
+    /// May rest for hours (event stream, gRPC, long poll, child): only judged inside polls.
     LongLived,
+    /// No request yet: its connection waits for the rest of a request's head.
+    Head,
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Handler,
         Self::Body,
         Self::BodyOut,
         Self::Stream,
         Self::StreamOut,
         Self::LongLived,
+        Self::Head,
     ];
 
     fn from_word(word: u32) -> Self {
@@ -160,6 +164,15 @@ pub(crate) struct Slot {
     wants_capture: AtomicU32,
     /// Bytes of the body still to come; `u64::MAX` when nobody knows.
     left: AtomicU64,
+    /// The connection it came on, as its word; zero when none of ours.
+    connection: AtomicU64,
+    /// When the application last said that the request moves; of an earlier request, if that was
+    /// before this one began.
+    told_ns: AtomicU64,
+    /// The request that a child works for, and its generation; read only where [`CHILD`] is set.
+    parent: AtomicU64,
+    parent_generation: AtomicU32,
+    extra: Mutex<Option<Box<Extra>>>,
     /// Identity of the waker that is kept, to see a change without the lock: data and vtable.
     kept_waker: [AtomicU64; 2],
     /// How often each way to end was gone, over all the requests that were here.
@@ -193,6 +206,11 @@ impl Slot {
             progress: AtomicU32::new(0),
             wants_capture: AtomicU32::new(0),
             left: AtomicU64::new(u64::MAX),
+            connection: AtomicU64::new(0),
+            told_ns: AtomicU64::new(0),
+            parent: AtomicU64::new(0),
+            parent_generation: AtomicU32::new(0),
+            extra: Mutex::new(None),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             ends: [const { AtomicU32::new(0) }; WAYS],
             waker: Mutex::new(None),
@@ -212,6 +230,19 @@ impl Slot {
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
         self.life.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
+        self.connection.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes which thread this one belongs to that is never polled.
+    pub(crate) fn set_worker(&self, worker: u16) {
+        self.poll.store(u64::from(worker), Ordering::Release);
+    }
+
+    pub(crate) fn set_connection(&self, word: u64) {
+        self.connection.store(word, Ordering::Relaxed);
+    }
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection.load(Ordering::Relaxed)
     }
 
     /// Marks the beginning of a poll on `worker`. One writer at a time: a future is polled by one
@@ -282,6 +313,47 @@ impl Slot {
         Stage::from_word(self.life.load(Ordering::Relaxed) & STAGE)
     }
 
+    /// Makes a taken slot that of a child, which may live as long as it likes.
+    pub(crate) fn set_child(&self, parent: Key, generation: u32) {
+        self.parent.store(parent.word(), Ordering::Relaxed);
+        self.parent_generation.store(generation, Ordering::Relaxed);
+        self.life
+            .store(CHILD | Stage::LongLived as u32, Ordering::Relaxed);
+    }
+    pub(crate) fn is_child(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & CHILD != 0
+    }
+    /// The request that this child works for, and its generation.
+    pub(crate) fn parent(&self) -> Option<(Key, u32)> {
+        if !self.is_child() {
+            return None;
+        }
+        let key = Key::from_word(self.parent.load(Ordering::Relaxed))?;
+        Some((key, self.parent_generation.load(Ordering::Relaxed)))
+    }
+
+    /// The extras of the request that has the slot in `generation`; `None` if another has it by now.
+    pub(crate) fn extra<R>(&self, generation: u32, of: impl FnOnce(&mut Extra) -> R) -> Option<R> {
+        let mut extra = self.extra.lock();
+        if self.hand.generation() != generation {
+            return None;
+        }
+        let extra = extra.get_or_insert_default();
+        if extra.generation != generation {
+            **extra = Extra::of(generation);
+        }
+        Some(of(extra))
+    }
+
+    /// The application says that the request moves.
+    pub(crate) fn tell_progress(&self, now_ns: u64) {
+        self.told_ns.store(now_ns, Ordering::Relaxed);
+    }
+    /// When it last said so, if it has.
+    pub(crate) fn told_ns(&self) -> Option<u64> {
+        Some(self.told_ns.load(Ordering::Relaxed)).filter(|ns| *ns > self.started_ns())
+    }
+
     /// The response will have no body, whatever it says: its request is HEAD.
     #[inline]
     pub(crate) fn set_bodyless(&self) {
@@ -296,7 +368,14 @@ impl Slot {
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
     pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
-        let flags = self.life.load(Ordering::Relaxed) & (BODYLESS | CHILD);
+        let before = self.life.load(Ordering::Relaxed);
+        // What may rest for hours before it answers may rest for hours while it does.
+        let stage = if before & STAGE == Stage::LongLived as u32 {
+            Stage::LongLived
+        } else {
+            stage
+        };
+        let flags = before & (BODYLESS | CHILD);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -402,7 +481,7 @@ impl Slot {
     }
     /// Every byte that the body had announced went out.
     pub(crate) fn all_sent(&self) -> bool {
-        self.stage() != Stage::Handler && self.left.load(Ordering::Relaxed) == 0
+        self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
     }
 
     /// Counts the way that was noted; one writer, so that no atomic addition is needed.

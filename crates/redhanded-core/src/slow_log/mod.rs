@@ -27,6 +27,8 @@ pub(crate) enum Target {
     Path(PathBuf),
     /// Standard error of the process.
     Stderr,
+    /// Nowhere, at once.
+    Nowhere,
 }
 
 /// How much the log may take.
@@ -75,6 +77,7 @@ pub(crate) struct SlowLog {
 enum Sink {
     File(LogFile),
     Stderr { torn: bool },
+    Nowhere,
 }
 
 impl SlowLog {
@@ -87,6 +90,7 @@ impl SlowLog {
         let sink = match target {
             Target::Path(path) => Sink::File(LogFile::open(path, limits)?),
             Target::Stderr => Sink::Stderr { torn: false },
+            Target::Nowhere => Sink::Nowhere,
         };
         Ok(Self {
             sink,
@@ -140,7 +144,7 @@ impl SlowLog {
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.sink {
             Sink::File(file) => Some(file.path()),
-            Sink::Stderr { .. } => None,
+            Sink::Stderr { .. } | Sink::Nowhere => None,
         }
     }
 }
@@ -150,6 +154,7 @@ impl Sink {
     fn put(&mut self, queue: &Queue) -> io::Result<usize> {
         match self {
             Self::File(file) => file.put(queue),
+            Self::Nowhere => Ok(queue.len()),
             Self::Stderr { torn } => {
                 let mut stderr = sys::stderr()?;
                 let mut done = 0;

@@ -20,6 +20,9 @@ pub struct Observed {
     pub look: Option<Look>,
     /// The workers of its runtime.
     pub crowd: Crowd,
+    /// What has come of a request that is not whole.
+    #[serde(default)]
+    pub received: Option<Received>,
     /// What could not be observed here, in plain words.
     pub missing: Vec<String>,
 }
@@ -34,8 +37,19 @@ pub enum At {
     Body,
     /// A frame of the body waits for the client to take it.
     AwaitsClient,
+    /// No request yet: part of its head has come.
+    Head,
     /// It ended between becoming overdue and the first look.
     Ended,
+}
+
+/// What has come of a request that is not whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Bytes of it.
+    pub bytes: u64,
+    /// They are those of a TLS handshake.
+    pub handshake: bool,
 }
 
 /// One poll that has not returned, as it was watched.
@@ -81,6 +95,11 @@ pub enum Look {
         /// There was no waker to wake: it has never been pending.
         no_waker: bool,
     },
+    /// A closure that waits for a thread of the blocking pool.
+    Queued {
+        /// Milliseconds since it was handed over.
+        for_ms: f64,
+    },
     /// It was polled, and this is what the poll did.
     Polled {
         /// The poll was pending, as it should be.
@@ -116,6 +135,13 @@ pub struct Hog {
     pub stood_ms: f64,
     /// It stands on the worker that polled this request last.
     pub same_worker: bool,
+}
+
+impl Crowd {
+    /// No worker is left for anybody else.
+    pub(crate) fn all_stand(&self) -> bool {
+        self.workers > 0 && self.standing >= self.workers && self.hog.is_some()
+    }
 }
 
 impl StandingPoll {

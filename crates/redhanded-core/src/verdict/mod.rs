@@ -7,11 +7,14 @@ mod blocked_thread;
 mod client_stalled;
 mod cpu_loop;
 mod evidence;
+mod machine_paused;
 mod starved;
 mod stuck_await;
 mod unknown;
 
-pub use evidence::{At, Crowd, Hog, Look, Observed, StandingPoll};
+pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+
+pub use evidence::{At, Crowd, Hog, Look, Observed, Received, StandingPoll};
 use redhanded_report::{Confidence, Verdict};
 
 type Rule = fn(&Observed) -> Option<Verdict>;
@@ -216,6 +219,58 @@ mod tests {
             (verdict.class, verdict.role),
             (Class::ClientStalled, Role::Bystander)
         );
+    }
+
+    fn slow_head(handshake: bool) -> Observed {
+        Observed {
+            elapsed_ms: 2010.0,
+            slow_after_ms: 2000.0,
+            at: At::Head,
+            received: Some(Received {
+                bytes: 17,
+                handshake,
+            }),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn who_sends_half_a_head_is_not_a_culprit() {
+        let verdict = judge(&slow_head(false));
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::ClientStalled, Role::Bystander)
+        );
+        assert!(
+            verdict.cause.contains("17 bytes of a request's head")
+                && verdict.cause.contains("2.01 s"),
+            "{}",
+            verdict.cause
+        );
+        assert!(judge(&slow_head(true)).cause.contains("TLS handshake"));
+    }
+
+    #[test]
+    fn a_head_that_nobody_had_time_to_read_is_not_the_clients_fault() {
+        let mut observed = slow_head(false);
+        let hog = Hog {
+            id: "01HOG".into(),
+            ..Hog::default()
+        };
+        observed.crowd = Crowd {
+            workers: 2,
+            standing: 2,
+            hog: Some(hog),
+        };
+        let verdict = judge(&observed);
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::Starved, Role::Victim)
+        );
+        assert_eq!(verdict.victim_of.as_deref(), Some("01HOG"));
+        assert_ne!(verdict.confidence, Confidence::Proved);
+        observed.crowd.standing = 1;
+        assert_eq!(judge(&observed).class, Class::ClientStalled);
     }
 
     fn any_poll() -> impl Strategy<Value = StandingPoll> {

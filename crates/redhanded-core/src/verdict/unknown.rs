@@ -37,6 +37,10 @@ fn cause(observed: &Observed) -> String {
         Some(Look::Unanswered { no_waker: true, .. }) => {
             format!("{age} old and never pending: its future was made and is not polled")
         }
+        Some(Look::Queued { for_ms }) => format!(
+            "queued for a thread of the blocking pool for {}",
+            spoken(*for_ms)
+        ),
         Some(Look::Unanswered { for_ms, .. }) => format!(
             "{age} old; woken {} ago and not polled since, though {} of {} workers are free: its owner may not drive it",
             spoken(*for_ms),

@@ -3,15 +3,28 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod children;
+mod clocks;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "for trouble that lasts; the first of it is the accept loop's"
+    )
+)]
+mod episodes;
 mod open_case;
 mod pauses;
 mod standing;
 mod storm;
+mod trouble;
 
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
+use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use clocks::Clocks;
 use open_case::OpenCase;
 use pauses::Pauses;
 use redhanded_capture::Sampler;
@@ -40,18 +53,27 @@ pub(crate) struct Watchdog {
     clerk: SyncSender<Message>,
     sampler: Sampler,
     pauses: Pauses,
+    clocks: Clocks,
+    /// A pause of this length has a record.
+    long_pause_ns: u64,
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
-    ids: HashMap<(Key, u32), String>,
     victims: HashMap<String, Victims>,
     pace: Pace,
     /// Time between two rounds with nothing special going on.
     round_ns: u64,
     idle_since_ns: Option<u64>,
     prepared: bool,
-    /// Progress of bodies at their last look: (generation, frames).
-    progress: HashMap<Key, (u32, u32)>,
+    /// Progress of bodies, and since when there was no more of it.
+    progress: HashMap<Key, Progress>,
+}
+
+/// What a body had sent when it was last seen to move.
+struct Progress {
+    generation: u32,
+    frames: u32,
+    since_ns: u64,
 }
 
 /// What a case needs of the watchdog.
@@ -60,7 +82,7 @@ struct Parts<'a> {
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
     pauses: &'a Pauses,
-    ids: &'a HashMap<(Key, u32), String>,
+    clocks: &'a Clocks,
     victims: &'a mut HashMap<String, Victims>,
     pace: Pace,
 }
@@ -87,17 +109,14 @@ enum Next {
     WhenWoken,
 }
 
-pub(crate) fn new_id() -> String {
-    ulid::Ulid::generate().to_string()
-}
-
 impl Watchdog {
     pub(crate) fn new(
         engine: &'static Engine,
         sampler: Sampler,
         clerk: SyncSender<Message>,
     ) -> Self {
-        let routes = engine.config.routes.iter().map(|(_, after)| nanos(*after));
+        let rules = engine.config.routes.iter();
+        let routes = rules.filter_map(|(_, rule)| rule.slow_after.map(nanos));
         let shortest_ns = routes
             .chain([engine.slow_after_ns])
             .min()
@@ -107,10 +126,11 @@ impl Watchdog {
             clerk,
             sampler,
             pauses: Pauses::default(),
+            clocks: Clocks::open(),
+            long_pause_ns: trouble::long_pause_ns(shortest_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
-            ids: HashMap::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
             round_ns: (shortest_ns / 8).clamp(5_000_000, 100_000_000),
@@ -139,6 +159,7 @@ impl Watchdog {
         match next {
             Next::At(at_ns) => {
                 let now_ns = now_ns();
+                self.clocks.note(now_ns);
                 std::thread::park_timeout(Duration::from_nanos(at_ns.saturating_sub(now_ns)));
                 self.pauses.expect(at_ns.max(now_ns));
             }
@@ -150,16 +171,16 @@ impl Watchdog {
                     std::thread::park();
                 }
                 self.engine.watching();
-                self.pauses.expect(now_ns());
+                let now_ns = now_ns();
+                self.pauses.expect(now_ns);
+                self.clocks.note(now_ns);
             }
         }
     }
 
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
-        if self.pauses.awake(now_ns).is_some() {
-            self.standing.forget(); // ③ nobody is charged for it
-        }
+        self.notice_pause(now_ns); // ③
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
         self.sample_standing(now_ns); // ④
@@ -182,6 +203,12 @@ impl Watchdog {
         let Some(generation) = slot.hand.pin(None) else {
             return;
         };
+        if slot.hand.is_kept() {
+            // Caught before another threshold was set, or a child that is being looked at.
+            slot.rearm(now_ns.saturating_add(slot.slow_after_ns()));
+            let _ = slot.hand.unpin(false);
+            return;
+        }
         let keep = match self.excused_until(slot, generation, now_ns) {
             Some(due_ns) => {
                 slot.rearm(due_ns);
@@ -190,7 +217,7 @@ impl Watchdog {
             None => {
                 slot.rearm(u64::MAX);
                 slot.set_ended_ns(0);
-                self.catch(slot, generation, now_ns)
+                self.catch(slot, now_ns)
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
@@ -199,26 +226,61 @@ impl Watchdog {
     }
 
     /// When to look again at a slot that is not overdue after all.
-    fn excused_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+    fn excused_until(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> Option<u64> {
         let age_ns = self.pauses.charged(slot.started_ns(), now_ns);
         let slow_after_ns = slot.slow_after_ns();
         if age_ns < slow_after_ns {
             return Some(now_ns + (slow_after_ns - age_ns));
         }
-        let inside = slot.poll_mark().inside();
+        if let Some(told_ns) = slot.told_ns() {
+            let idle_ns = self.pauses.charged(told_ns, now_ns);
+            if idle_ns < slow_after_ns {
+                return Some(now_ns + (slow_after_ns - idle_ns));
+            }
+        }
+        if !std::ptr::eq(family::reported_by(slot), slot) {
+            return Some(now_ns + slow_after_ns);
+        }
         match slot.stage() {
-            Stage::LongLived if !inside => Some(now_ns + slow_after_ns),
-            stage if (stage.is_stream() || stage.awaits_client()) && !inside => {
-                let now = (generation, slot.progress());
-                let moved = self.progress.insert(slot.key, now) != Some(now);
-                moved.then_some(now_ns + slow_after_ns)
+            Stage::LongLived => self.stands_until(slot, now_ns),
+            stage if stage.is_stream() || stage.awaits_client() => {
+                let stands_ns = self.stands_until(slot, now_ns)?;
+                Some(stands_ns.min(self.moves_until(slot, generation, now_ns)?))
             }
             _ => None,
         }
     }
 
+    /// When the poll that it is inside of will have stood for too long, or one that begins now;
+    /// `None` if it has. A stream that works is found inside a poll most of the time, and each of
+    /// them has only just begun.
+    fn stands_until(&self, slot: &Slot, now_ns: u64) -> Option<u64> {
+        let stood_ns = self.standing.stood_ns(slot, now_ns);
+        let left_ns = slot.slow_after_ns().saturating_sub(stood_ns);
+        (left_ns > 0).then_some(now_ns + left_ns)
+    }
+
+    /// When a body will have been idle for too long, if it moves no more; `None` if it has been.
+    fn moves_until(&mut self, slot: &Slot, generation: u32, now_ns: u64) -> Option<u64> {
+        let frames = slot.progress();
+        let known = self.progress.get(&slot.key);
+        let same = known.filter(|p| (p.generation, p.frames) == (generation, frames));
+        let since_ns = same.map_or(now_ns, |p| p.since_ns);
+        if same.is_none() {
+            let progress = Progress {
+                generation,
+                frames,
+                since_ns,
+            };
+            self.progress.insert(slot.key, progress);
+        }
+        let idle_ns = self.pauses.charged(since_ns, now_ns);
+        let left_ns = slot.slow_after_ns().saturating_sub(idle_ns);
+        (left_ns > 0).then_some(now_ns + left_ns)
+    }
+
     /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
-    fn catch(&mut self, slot: &'static Slot, generation: u32, now_ns: u64) -> bool {
+    fn catch(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
@@ -226,12 +288,7 @@ impl Watchdog {
             self.engine.counts.repeat();
             return false;
         }
-        let known = self
-            .standing
-            .get_mut(slot.key)
-            .filter(|s| s.generation == generation);
-        let id = known.and_then(|s| s.id.clone()).unwrap_or_else(new_id);
-        self.ids.insert((slot.key, generation), id.clone());
+        let id = family::id_of(slot);
         self.open
             .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
@@ -252,7 +309,7 @@ impl Watchdog {
             sampler: &mut self.sampler,
             standing: &mut self.standing,
             pauses: &self.pauses,
-            ids: &self.ids,
+            clocks: &self.clocks,
             victims: &mut self.victims,
             pace: self.pace,
         };
@@ -320,7 +377,6 @@ impl Watchdog {
                 total_ns,
             })));
         }
-        self.ids.remove(&(slot.key, slot.hand.generation()));
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
@@ -355,7 +411,6 @@ impl Watchdog {
         }
         // Nobody is in flight: what is remembered of requests is of no use to anybody.
         self.progress.clear();
-        self.ids.clear();
         self.victims.clear();
         let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
         if now_ns.saturating_sub(since_ns) >= LINGER_NS {

@@ -1,15 +1,19 @@
 //! A request that became overdue, from the first look until its end.
 
 use super::Parts;
+use super::children::ChildLooks;
 use super::standing::{Pace, ms, shared_from_root};
-use crate::case::{Case, Sampled};
-use crate::copied::TraceIds;
+use crate::case::{Case, ChildSeen, Sampled};
+use crate::child::Born;
+use crate::connection::Word;
+use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
-use crate::registry::{Fact, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Hog, Look, Observed, judge};
-use crate::worker::Worker;
+use crate::family;
+use crate::registry::{Fact, Label, Mail, Slot, Stage};
+use crate::verdict::{At, Crowd, Hog, Look, Observed, Received, judge};
+use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
-use redhanded_report::{Class, Event, Phase, StackKind};
+use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +25,9 @@ const UNHEARD_NS: u64 = 60_000_000;
 const HURRY_NS: u64 = 60_000_000;
 /// Whatever has been found by then is judged.
 const PATIENCE_NS: u64 = 500_000_000;
+/// How often a look begins anew because of a pause; on a machine that pauses all the time it must
+/// come to an end, too.
+const STARTS: u32 = 3;
 /// How often a look is repeated whose budget was used up.
 const LOOKS: u32 = 3;
 
@@ -47,16 +54,29 @@ pub(super) struct OpenCase {
 #[derive(Default)]
 pub(super) struct Gathering {
     since_ns: u64,
+    /// What it found; then its children are looked at.
+    found: Option<Found>,
+    children: Option<ChildLooks>,
     woken_at_ns: Option<u64>,
     no_waker: bool,
     wakes: u32,
+    starts: u32,
 }
 
 /// What a look found.
-struct Found {
-    observed: Observed,
-    thread: Option<redhanded_report::Thread>,
-    stacks: Vec<Sampled>,
+pub(super) struct Found {
+    pub(super) observed: Observed,
+    pub(super) thread: Option<redhanded_report::Thread>,
+    pub(super) stacks: Vec<Sampled>,
+}
+
+impl Gathering {
+    pub(super) fn begin(now_ns: u64) -> Self {
+        Self {
+            since_ns: now_ns,
+            ..Self::default()
+        }
+    }
 }
 
 impl OpenCase {
@@ -71,10 +91,7 @@ impl OpenCase {
         let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
-        let gathering = Some(Gathering {
-            since_ns: now_ns,
-            ..Gathering::default()
-        });
+        let gathering = Some(Gathering::begin(now_ns));
         Self {
             slot,
             id,
@@ -94,63 +111,84 @@ impl OpenCase {
     /// Begins another look when its time has come.
     pub(super) fn look_again(&mut self, now_ns: u64) {
         if self.gathering.is_none() && now_ns >= self.next_look_ns {
-            self.gathering = Some(Gathering {
+            self.gathering = Some(Gathering::begin(now_ns));
+        }
+    }
+
+    /// After a pause a look begins anew: it could not know whether anybody had a chance to answer.
+    pub(super) fn start_over(&mut self, now_ns: u64) {
+        if let Some(gathering) = self.gathering.as_mut().filter(|g| g.starts < STARTS) {
+            *gathering = Gathering {
                 since_ns: now_ns,
+                starts: gathering.starts + 1,
                 ..Gathering::default()
-            });
+            };
         }
     }
 
     /// ④ ⑤ Goes on with a look; returns the judged case when it is done.
     pub(super) fn advance(&mut self, parts: &mut Parts<'_>, now_ns: u64) -> Option<Case> {
         let mut gathering = self.gathering.take()?;
-        match self.gather(&mut gathering, parts, now_ns) {
-            None => {
+        if gathering.found.is_none() {
+            gathering.found = Self::gather(self.slot, &mut gathering, parts, now_ns);
+        }
+        let Some(found) = &gathering.found else {
+            self.gathering = Some(gathering);
+            return None;
+        };
+        if may_wait_for_a_child(&found.observed) {
+            let children = gathering
+                .children
+                .get_or_insert_with(|| ChildLooks::begin(self.slot, now_ns));
+            if !children.advance(parts, now_ns) {
                 self.gathering = Some(gathering);
-                None
-            }
-            Some(found) => {
-                self.slot.want_capture(false);
-                Some(self.close_look(found, parts, now_ns))
+                return None;
             }
         }
+        self.slot.want_capture(false);
+        let children = gathering
+            .children
+            .map(ChildLooks::close)
+            .unwrap_or_default();
+        Some(self.close_look(gathering.found?, children, parts, now_ns))
     }
 
-    fn gather(
-        &self,
+    pub(super) fn gather(
+        slot: &'static Slot,
         gathering: &mut Gathering,
         parts: &mut Parts<'_>,
         now_ns: u64,
     ) -> Option<Found> {
-        if self.slot.hand.has_ended() {
-            return Some(self.pending(None, At::Ended, parts, now_ns));
+        if slot.hand.has_ended() {
+            return Some(Self::pending(slot, None, At::Ended, parts, now_ns));
         }
         let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
-        if self.slot.poll_mark().inside() {
+        if slot.poll_mark().inside() {
             let hurry = now_ns.saturating_sub(gathering.since_ns) >= HURRY_NS;
-            return self.gather_inside(parts, now_ns, hurry, out_of_patience);
+            return Self::gather_inside(slot, parts, now_ns, hurry, out_of_patience);
         }
-        match self.slot.stage() {
+        match slot.stage() {
             stage if stage.awaits_client() => {
-                Some(self.pending(None, At::AwaitsClient, parts, now_ns))
+                Some(Self::pending(slot, None, At::AwaitsClient, parts, now_ns))
             }
-            _ => self.gather_pending(gathering, parts, now_ns, out_of_patience),
+            Stage::Head => Some(Self::half_come(slot, parts, now_ns)),
+            _ => Self::gather_pending(slot, gathering, parts, now_ns, out_of_patience),
         }
     }
 
     /// Inside a poll: samples, most of which were taken before the request was overdue.
     fn gather_inside(
-        &self,
+        slot: &'static Slot,
         parts: &mut Parts<'_>,
         now_ns: u64,
         hurry: bool,
         out_of_patience: bool,
     ) -> Option<Found> {
-        let worker = Worker::at(self.slot.poll_mark().worker)?;
-        parts.standing.watch(self.slot, worker, now_ns);
-        let standing = parts.standing.get_mut(self.slot.key)?;
+        let worker = Worker::at(slot.poll_mark().worker)?;
+        parts.standing.watch(slot, worker, now_ns);
+        let standing = parts.standing.get_mut(slot.key)?;
         if standing.samples.len() < ENOUGH_SAMPLES {
-            standing.take_sample(self.slot, parts.sampler, now_ns);
+            standing.take_sample(slot, parts.sampler, now_ns);
         }
         let stood = now_ns.saturating_sub(standing.since_ns) >= parts.pace.early_ns;
         let blind = standing.samples.is_empty() && standing.missing.is_some();
@@ -169,7 +207,7 @@ impl OpenCase {
         let observed = Observed {
             poll: Some(poll),
             missing,
-            ..self.seen(self.at(), parts, now_ns)
+            ..Self::seen(slot, Self::at(slot), parts, now_ns)
         };
         Some(Found {
             observed,
@@ -178,29 +216,44 @@ impl OpenCase {
         })
     }
 
+    /// A request that is not whole has nothing that could be woken.
+    fn half_come(slot: &'static Slot, parts: &mut Parts<'_>, now_ns: u64) -> Found {
+        let mut found = Self::pending(slot, None, At::Head, parts, now_ns);
+        found.observed.crowd = Self::crowd(slot, parts, now_ns);
+        let received = Word::from_word(slot.connection()).and_then(Word::received);
+        found.observed.received = received.map(|(bytes, handshake)| Received { bytes, handshake });
+        found
+    }
+
     /// Between polls: wake it, and see what its next poll does.
     fn gather_pending(
-        &self,
+        slot: &'static Slot,
         gathering: &mut Gathering,
         parts: &mut Parts<'_>,
         now_ns: u64,
         out_of_patience: bool,
     ) -> Option<Found> {
-        let at = self.at();
+        let at = Self::at(slot);
         if !parts.engine.config.wake_to_look {
-            return Some(self.pending(Some(Look::Forbidden), at, parts, now_ns));
+            return Some(Self::pending(
+                slot,
+                Some(Look::Forbidden),
+                at,
+                parts,
+                now_ns,
+            ));
         }
-        let mail = self.slot.mailbox.try_lock().and_then(|mut m| m.take());
+        let mail = slot.mailbox.try_lock().and_then(|mut m| m.take());
         // What lies there before we have asked is the answer to an older question.
         if let Some(mail) = mail.filter(|_| gathering.woken_at_ns.is_some()) {
             let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
-                return Some(self.polled(&mail, at, parts, now_ns));
+                return Some(Self::polled(slot, &mail, at, parts, now_ns));
             }
             gathering.woken_at_ns = None;
         }
         let Some(woken_at_ns) = gathering.woken_at_ns else {
-            gathering.no_waker = !wake(self.slot, parts.engine);
+            gathering.no_waker = !wake(slot, parts.engine);
             gathering.wakes += 1;
             gathering.woken_at_ns = Some(now_ns);
             return None;
@@ -213,16 +266,34 @@ impl OpenCase {
             for_ms: ms(for_ns),
             no_waker: gathering.no_waker,
         };
-        let mut found = self.pending(Some(look), at, parts, now_ns);
-        found.observed.crowd = self.crowd(parts, now_ns);
+        let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
+        found.observed.crowd = Self::crowd(slot, parts, now_ns);
         Some(found)
     }
 
-    fn pending(&self, look: Option<Look>, at: At, parts: &Parts<'_>, now_ns: u64) -> Found {
+    /// A closure that no thread of the blocking pool has begun.
+    pub(super) fn queued(
+        slot: &'static Slot,
+        look: Look,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Found {
+        let mut found = Self::pending(slot, Some(look), At::Handler, parts, now_ns);
+        found.observed.crowd = Self::crowd_of(BLOCKING, None, slot, parts, now_ns);
+        found
+    }
+
+    fn pending(
+        slot: &'static Slot,
+        look: Option<Look>,
+        at: At,
+        parts: &Parts<'_>,
+        now_ns: u64,
+    ) -> Found {
         Found {
             observed: Observed {
                 look,
-                ..self.seen(at, parts, now_ns)
+                ..Self::seen(slot, at, parts, now_ns)
             },
             thread: None,
             stacks: Vec::new(),
@@ -230,7 +301,13 @@ impl OpenCase {
     }
 
     /// What the capturing poll brought.
-    fn polled(&self, mail: &Mail, at: At, parts: &mut Parts<'_>, now_ns: u64) -> Found {
+    fn polled(
+        slot: &'static Slot,
+        mail: &Mail,
+        at: At,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Found {
         let registered = mail
             .waiting
             .leaves
@@ -250,7 +327,7 @@ impl OpenCase {
             .engine
             .counts
             .lost_stacks(u64::from(mail.waiting.dropped));
-        let mut found = self.pending(Some(look), at, parts, now_ns);
+        let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;
@@ -263,69 +340,127 @@ impl OpenCase {
         found
     }
 
-    fn at(&self) -> At {
-        match self.slot.stage() {
-            Stage::Handler => At::Handler,
-            _ => At::Body,
+    fn at(slot: &Slot) -> At {
+        match slot.status() {
+            None => At::Handler,
+            Some(_) => At::Body,
         }
     }
 
-    fn seen(&self, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
+    fn seen(slot: &Slot, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
         Observed {
-            elapsed_ms: ms(parts.pauses.charged(self.slot.started_ns(), now_ns)),
-            slow_after_ms: ms(self.slot.slow_after_ns()),
-            polls: self.slot.poll_mark().polls(),
+            elapsed_ms: ms(parts.pauses.charged(slot.started_ns(), now_ns)),
+            slow_after_ms: ms(slot.slow_after_ns()),
+            polls: slot.poll_mark().polls(),
             at,
             ..Observed::default()
         }
     }
 
     /// Who else keeps the workers of this request's runtime.
-    fn crowd(&self, parts: &mut Parts<'_>, now_ns: u64) -> Crowd {
-        let Some(mine) = Worker::at(self.slot.poll_mark().worker) else {
-            return Crowd::default();
-        };
+    fn crowd(slot: &'static Slot, parts: &mut Parts<'_>, now_ns: u64) -> Crowd {
+        match Worker::at(slot.poll_mark().worker) {
+            Some(mine) => Self::crowd_of(mine.runtime(), Some(mine), slot, parts, now_ns),
+            None => Crowd::default(),
+        }
+    }
+
+    /// Who keeps the threads of `runtime`; the request in `slot` polled last on `mine`.
+    fn crowd_of(
+        runtime: u64,
+        mine: Option<&'static Worker>,
+        slot: &'static Slot,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Crowd {
         let workers = Worker::all();
-        let of_runtime =
-            |w: &&&'static Worker| w.runtime() == mine.runtime() && w.thread().is_alive();
+        let of_runtime = |w: &&&'static Worker| w.runtime() == runtime && w.thread().is_alive();
         let mut crowd = Crowd {
             workers: workers.iter().filter(of_runtime).count() as u32,
             ..Crowd::default()
         };
-        let early_ns = parts.pace.early_ns;
-        for (key, standing) in parts.standing.others(self.slot.key, early_ns, now_ns) {
-            if standing.worker.runtime() != mine.runtime() {
+        let mut hog: Option<(Hog, &'static Slot)> = None;
+        for (other, standing) in parts.standing.others(slot, parts.pace.early_ns, now_ns) {
+            if standing.worker.runtime() != runtime {
                 continue;
             }
             crowd.standing += 1;
-            let same_worker = std::ptr::eq(standing.worker, mine);
+            let same_worker = mine.is_some_and(|mine| std::ptr::eq(standing.worker, mine));
             let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
-            let better = crowd
-                .hog
-                .as_ref()
-                .is_none_or(|h| (same_worker, stood_ms) > (h.same_worker, h.stood_ms));
-            if better {
-                let known = parts.ids.get(&(key, standing.generation)).cloned();
-                let id = known
-                    .or_else(|| standing.id.clone())
-                    .unwrap_or_else(super::new_id);
-                standing.id = Some(id.clone());
+            let longer = |(h, _): &(Hog, _)| (same_worker, stood_ms) > (h.same_worker, h.stood_ms);
+            if hog.as_ref().is_none_or(longer) {
                 let thread = standing.worker.thread();
-                let thread = thread.name().unwrap_or_else(|| thread.tid().to_string());
-                crowd.hog = Some(Hog {
-                    id,
-                    thread,
+                let found = Hog {
+                    id: String::new(),
+                    thread: thread.name().unwrap_or_else(|| thread.tid().to_string()),
                     stood_ms,
                     same_worker,
-                });
+                };
+                hog = Some((found, other));
             }
         }
+        crowd.hog = hog.map(|(hog, slot)| Hog {
+            id: family::id_of(slot),
+            ..hog
+        });
         crowd
     }
 
-    fn close_look(&mut self, found: Found, parts: &mut Parts<'_>, now_ns: u64) -> Case {
+    fn phase(&self, observed: &Observed) -> Phase {
+        if self.copied.iter().any(|fact| fact.kind == kind::JOB) {
+            Phase::Job
+        } else if observed.at == At::Handler {
+            Phase::Handler
+        } else if self.slot.stage() == Stage::Head {
+            Phase::RequestHead
+        } else {
+            Phase::ResponseBody
+        }
+    }
+
+    /// What the application said about it; what there was no room for is missing evidence.
+    fn labels(&self, observed: &mut Observed) -> Vec<Label> {
+        let generation = self.slot.hand.generation();
+        let labels = self.slot.extra(generation, |extra| extra.labels());
+        let (labels, dropped) = labels.unwrap_or_default();
+        if dropped > 0 {
+            let missing = format!("{dropped} labels: a request may have 16");
+            observed.missing.push(missing);
+        }
+        labels
+    }
+
+    /// A child that goes on without its request is no request: the cause says so.
+    fn name_child(&self, verdict: &mut Verdict) {
+        if !self.slot.is_child() {
+            return;
+        }
+        let born = Born::of(self.slot);
+        let what = if born.blocking { "closure" } else { "task" };
+        let name = born.name.map(|name| format!(" {name}")).unwrap_or_default();
+        let at = born.at.unwrap_or_default();
+        verdict.cause = format!(
+            "{what}{name} of this request, spawned at {at}: {}",
+            verdict.cause
+        );
+    }
+
+    fn close_look(
+        &mut self,
+        mut found: Found,
+        (children, missing): (Vec<ChildSeen>, Vec<String>),
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Case {
         let mut verdict = judge(&found.observed);
-        let fingerprint = fingerprint(verdict.class, &found.stacks, self.route);
+        // A child that stands in a poll is more than the place where its request waits for it.
+        let fingerprint = match children.iter().find(|child| child.stands) {
+            Some(child) => fingerprint(child.verdict.class, &child.stacks, self.route),
+            None => fingerprint(verdict.class, &found.stacks, self.route),
+        };
+        self.name_child(&mut verdict);
+        let labels = self.labels(&mut found.observed);
+        found.observed.missing.extend(missing);
         self.looks += 1;
         // Read anew: what the look itself took belongs to the time until the verdict.
         let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), monotonic_ns());
@@ -351,12 +486,10 @@ impl OpenCase {
             fingerprint,
             occurrences: 0,
             copied: self.copied.clone(),
+            labels,
+            children,
             trace: self.trace.clone(),
-            phase: if found.observed.at == At::Handler {
-                Phase::Handler
-            } else {
-                Phase::ResponseBody
-            },
+            phase: self.phase(&found.observed),
             at: SystemTime::now(),
             started: self.started,
             elapsed_ns,
@@ -365,8 +498,18 @@ impl OpenCase {
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,
+            throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
         }
     }
+}
+
+/// Whether what a look has found may be the wait for a child: anything but a poll that stands.
+fn may_wait_for_a_child(observed: &Observed) -> bool {
+    let waits = matches!(
+        observed.look,
+        Some(Look::Polled { pending: true, .. } | Look::Forbidden)
+    );
+    waits && observed.poll.is_none()
 }
 
 /// Wakes a request for a look. The waker is cloned under the lock and used outside of it: a wake

@@ -28,8 +28,6 @@ pub(super) struct Standing {
     pub(super) sequence: u64,
     pub(super) since_ns: u64,
     pub(super) samples: VecDeque<Sample>,
-    /// Id given to this request before it was caught, because a victim names it.
-    pub(super) id: Option<String>,
     pub(super) missing: Option<String>,
     /// Samples that could not be taken in time.
     pub(super) lost: u64,
@@ -95,23 +93,30 @@ impl StandingPolls {
         any
     }
 
+    /// How long the poll that `slot` is inside of has been seen standing; zero outside of one.
+    pub(super) fn stood_ns(&self, slot: &Slot, now_ns: u64) -> u64 {
+        let stands = self.0.get(&slot.key).filter(|s| s.still(slot));
+        stands.map_or(0, |s| now_ns.saturating_sub(s.since_ns))
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Standing> {
         self.0.get_mut(&key)
     }
 
     /// All polls that have stood for `early_ns`, but not the one of `except`.
     pub(super) fn others(
-        &mut self,
-        except: Key,
+        &self,
+        except: &Slot,
         early_ns: u64,
         now_ns: u64,
-    ) -> impl Iterator<Item = (Key, &mut Standing)> {
+    ) -> impl Iterator<Item = (&'static Slot, &Standing)> {
+        let except = except.key;
         self.0
-            .iter_mut()
+            .iter()
             .filter(move |(key, s)| {
                 **key != except && now_ns.saturating_sub(s.since_ns) >= early_ns
             })
-            .map(|(key, s)| (*key, s))
+            .filter_map(|(key, s)| Some((slot_of(*key)?, s)))
     }
 
     /// Any stack that was sampled, to have its symbols ready.
@@ -144,7 +149,6 @@ impl Standing {
             sequence: mark.sequence,
             since_ns: now_ns,
             samples: VecDeque::new(),
-            id: None,
             missing: None,
             lost: 0,
             thread: worker.thread(),

@@ -74,12 +74,21 @@ impl Storm {
 
     /// Books a look on `route` that found `fingerprint`.
     pub(super) fn book(&mut self, route: u64, fingerprint: u64, now_ns: u64) -> Booked {
-        trim(&mut self.fingerprints, |f| f.occurrences);
         let entry = self.routes.entry(route).or_default();
         entry.fingerprint = Some(fingerprint);
         let unbooked = std::mem::take(&mut entry.unbooked);
+        self.count(fingerprint, 1 + unbooked, now_ns)
+    }
+
+    /// Books something that is no request's.
+    pub(super) fn book_one(&mut self, fingerprint: u64, now_ns: u64) -> Booked {
+        self.count(fingerprint, 1, now_ns)
+    }
+
+    fn count(&mut self, fingerprint: u64, times: u64, now_ns: u64) -> Booked {
+        trim(&mut self.fingerprints, |f| f.occurrences);
         let known = self.fingerprints.entry(fingerprint).or_default();
-        known.occurrences += 1 + unbooked;
+        known.occurrences += times;
         let minute = now_ns / (60 * SECOND_NS);
         if known.minute != minute {
             (known.minute, known.lines) = (minute, 0);

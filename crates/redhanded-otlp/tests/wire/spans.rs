@@ -293,16 +293,21 @@ fn a_report_with_nothing_in_it_is_still_a_span() {
 fn what_was_in_flight_when_a_process_died_is_told() {
     let mut died = caught();
     died.event = Event::Died;
-    let mut process = caught();
-    process.event = Event::Process;
-    let spans = exported(&[(died, None), (process, None)]);
-    assert_eq!(
-        spans.len(),
-        3,
-        "one and its open spans; nobody is guilty in the other"
-    );
+    let spans = exported(&[(died, None)]);
+    assert_eq!(spans.len(), 3, "one and its open spans");
     assert_eq!(spans[0].name, "redhanded.died");
     assert_eq!(hex(&spans[0].parent_span_id), "b7ad6b7169203331");
+}
+
+/// A span without a request would be a trace of its own that every count of runaways counts.
+#[test]
+fn trouble_without_a_request_is_no_span() {
+    let mut process = Report::new(Event::Process, "01K1");
+    process.elapsed_ms = Some(890.0);
+    process.verdict = caught().verdict;
+    let spans = exported(&[(process, None), (ended(How::Completed, Some(200)), None)]);
+    assert_eq!(spans.len(), 1, "nobody is guilty in the first");
+    assert_eq!(hex(&spans[0].span_id), "b7ad6b7169203331", "the request's");
 }
 
 #[test]

@@ -291,3 +291,33 @@ fn durations_in_the_unit_that_fits() {
         assert_eq!(duration(ms), expected, "{ms}");
     }
 }
+
+#[test]
+fn trouble_without_a_request_as_a_page_and_as_a_line() {
+    let paused = report(json!({
+        "event": "process", "elapsed_ms": 890.0, "fingerprint": "00000000000000aa", "occurrences": 3,
+        "verdict": {"class": "machine_paused", "role": "bystander", "confidence": "proved",
+            "cause": "the process did not run for 890 ms: its CPU quota was used up"},
+        "evidence": {"machine": {"load": 2.5, "cpu_throttled_ms": 1790.0}},
+    }));
+    let expected = "\
+BYSTANDER machine_paused, proved
+the process did not run for 890 ms: its CPU quota was used up
+
+  elapsed     890 ms
+
+counted
+load 2.5, 1.79 s throttled
+
+report
+  id          01K1
+  time        2026-07-01T02:03:04Z (process)
+  fingerprint 00000000000000aa, seen 3 times in this process
+";
+    let text = page(&paused, Style::Plain);
+    assert!(text.starts_with(expected), "{text}");
+    assert_eq!(
+        headline(&paused),
+        "2026-07-01T02:03:04Z process BYSTANDER machine_paused, proved 890 ms [01K1]"
+    );
+}
