@@ -23,15 +23,24 @@ impl<B: Body> WatchedBody<B> {
     /// Wraps the body of `response`, which belongs to `ticket`.
     #[inline]
     pub(crate) fn of(response: Response<B>, mut ticket: Ticket) -> Response<Self> {
-        let left = response.body().size_hint().exact();
-        let stage = if left.is_some() {
-            BodyStage::Sized
-        } else {
-            stage_of(&response)
+        let (left, stage) = match response.body().size_hint().exact() {
+            Some(exact) => (Some(exact), BodyStage::Sized),
+            None => (left_of(&response), stage_of(&response)),
         };
         ticket.responded(response.status().as_u16(), left, stage);
         response.map(|inner| Self { inner, ticket })
     }
+}
+
+/// What a stream has to send, as far as anybody says: hyper drops it after the last byte that a
+/// `content-length` announces, and does not ask one that has ended before it began.
+#[cold]
+fn left_of<B: Body>(response: &Response<B>) -> Option<u64> {
+    if response.body().is_end_stream() {
+        return Some(0);
+    }
+    let length = response.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// Streams that may rest for hours are told by what the response says of itself.
@@ -77,8 +86,12 @@ impl<B: Body> Body for WatchedBody<B> {
         // Looked at in place: a frame is too big to be moved about.
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, |d| d.remaining() as u64);
-                this.ticket.frame(bytes, this.inner.is_end_stream());
+                let (bytes, last) = match frame.data_ref() {
+                    Some(data) => (data.remaining() as u64, this.inner.is_end_stream()),
+                    // Nothing may follow trailers, and nobody asks
+                    None => (0, frame.is_trailers()),
+                };
+                this.ticket.frame(bytes, last);
             }
             Poll::Ready(None) => this.ticket.end(How::Completed),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
