@@ -171,7 +171,11 @@ impl Lane {
     /// `count` requests over several connections, each with a whole answer.
     pub async fn whole(&mut self, kind: &Kind, protocol: Protocol, count: u64, end: End) {
         let mut tasks = JoinSet::new();
-        let connections = if kind.alone { count } else { self.chance.among(1..9).min(count) };
+        let connections = if kind.alone {
+            count
+        } else {
+            self.chance.among(1..9).min(count)
+        };
         for at in 0..connections {
             let share = count / connections + u64::from(at < count % connections);
             let (address, kind) = (self.address(), *kind);
@@ -256,7 +260,8 @@ impl Lane {
         leaves: Leaves,
         count: u64,
     ) -> Hanging {
-        self.hang_at(&self.address(), kind, protocol, leaves, count).await
+        self.hang_at(&self.address(), kind, protocol, leaves, count)
+            .await
     }
 
     /// The same on another server of this install.
@@ -297,8 +302,13 @@ impl Lane {
 impl Lane {
     /// `count` clients in this one process, at most so many at once; what one of them panics with
     /// stands in the table.
-    pub async fn each<F>(&mut self, kind: &str, count: u64, at_once: usize, one: impl Fn(Chance) -> F)
-    where
+    pub async fn each<F>(
+        &mut self,
+        kind: &str,
+        count: u64,
+        at_once: usize,
+        one: impl Fn(Chance) -> F,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let mut tasks = JoinSet::new();

@@ -69,13 +69,19 @@ impl Client {
         let (send, connection) = match protocol {
             Protocol::H1 => {
                 let (send, connection) = http1::handshake(io).await.expect("HTTP/1.1");
-                (Send::H1(send), tokio::spawn(async { drop(connection.await) }))
+                (
+                    Send::H1(send),
+                    tokio::spawn(async { drop(connection.await) }),
+                )
             }
             Protocol::H2 => {
                 let (send, connection) = http2::handshake(TokioExecutor::new(), io)
                     .await
                     .expect("HTTP/2");
-                (Send::H2(send), tokio::spawn(async { drop(connection.await) }))
+                (
+                    Send::H2(send),
+                    tokio::spawn(async { drop(connection.await) }),
+                )
             }
         };
         Self { send, connection }

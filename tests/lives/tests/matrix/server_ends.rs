@@ -2,7 +2,8 @@
 
 use redhanded_lives::Protocol::{H1, H2};
 use redhanded_lives::{
-    Chance, Client, End, Flavour, Kind, Lane, Leaves, Protocol, Raw, Server, Table, Wanted, kind, scale,
+    Chance, Client, End, Flavour, Kind, Lane, Leaves, Protocol, Raw, Server, Table, Wanted, kind,
+    scale,
 };
 use std::sync::Arc;
 
@@ -27,7 +28,9 @@ async fn another(lane: &Lane, flavour: Flavour) -> Server {
 async fn aborted(lane: &mut Lane, kind: &Kind, protocol: Protocol, count: u64) {
     let server = another(lane, Flavour::Bare).await;
     let address = server.address.clone();
-    let hanging = lane.hang_at(&address, kind, protocol, Leaves::Close, count).await;
+    let hanging = lane
+        .hang_at(&address, kind, protocol, Leaves::Close, count)
+        .await;
     server.abort();
     let name = format!("{} {protocol:?}, server aborted", kind.name);
     lane.settle(&name, Wanted::of(End::Dropped, count)).await;
@@ -38,7 +41,9 @@ async fn aborted(lane: &mut Lane, kind: &Kind, protocol: Protocol, count: u64) {
 async fn runtime_gone(lane: &mut Lane, kind: &Kind, protocol: Protocol, count: u64) {
     let server = Server::start_apart(&lane.watched, &lane.gate);
     let address = server.address.clone();
-    let hanging = lane.hang_at(&address, kind, protocol, Leaves::Close, count).await;
+    let hanging = lane
+        .hang_at(&address, kind, protocol, Leaves::Close, count)
+        .await;
     server.end_runtime();
     let name = format!("{} {protocol:?}, runtime gone", kind.name);
     lane.settle(&name, Wanted::of(End::Dropped, count)).await;
@@ -48,7 +53,10 @@ async fn runtime_gone(lane: &mut Lane, kind: &Kind, protocol: Protocol, count: u
 /// A graceful shutdown lets what is in flight come to its end.
 async fn finished(lane: &mut Lane, protocol: Protocol, count: u64) {
     let server = another(lane, Flavour::Axum).await;
-    let poll = kind::WHOLE.iter().find(|k| k.path == "/poll").expect("a kind");
+    let poll = kind::WHOLE
+        .iter()
+        .find(|k| k.path == "/poll")
+        .expect("a kind");
     let mut clients = Vec::new();
     let mut chance = Chance::of("finished");
     for _ in 0..count {
@@ -66,7 +74,9 @@ async fn finished(lane: &mut Lane, protocol: Protocol, count: u64) {
     let server = tokio::spawn(server.finish());
     for (client, answer) in clients {
         let answer = answer.await.expect("no panic");
-        let status = redhanded_lives::read(async { answer }).await.expect("a whole answer");
+        let status = redhanded_lives::read(async { answer })
+            .await
+            .expect("a whole answer");
         assert_eq!(status.as_u16(), 200);
         drop(client);
     }
@@ -81,7 +91,9 @@ async fn finished(lane: &mut Lane, protocol: Protocol, count: u64) {
 async fn deserted(lane: &mut Lane, count: u64) {
     let server = another(lane, Flavour::Bare).await;
     let address = server.address.clone();
-    let hanging = lane.hang_at(&address, &kind::UPLOAD, H1, Leaves::Close, count).await;
+    let hanging = lane
+        .hang_at(&address, &kind::UPLOAD, H1, Leaves::Close, count)
+        .await;
     hanging.let_go().await;
     let arrived = lane.gate.arrived();
     let ask = |word| format!("GET /{word} HTTP/1.1\r\nhost: lives\r\n\r\n");
