@@ -8,11 +8,13 @@ mod client_stalled;
 mod cpu_loop;
 mod evidence;
 mod machine_paused;
+mod not_accepted;
 mod starved;
 mod stuck_await;
 mod unknown;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{At, Crowd, Hog, Look, Observed, Received, StandingPoll};
 use redhanded_report::{Confidence, Verdict};
