@@ -9,6 +9,7 @@ mod cpu_loop;
 mod evidence;
 mod hosts;
 mod machine_paused;
+mod not_accepted;
 mod silent_peer;
 mod starved;
 mod stuck_await;
@@ -16,6 +17,7 @@ mod unknown;
 mod unreachable_host;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{At, Crowd, Hog, Look, Observed, Received, StandingPoll};
 use redhanded_report::{Confidence, Verdict};

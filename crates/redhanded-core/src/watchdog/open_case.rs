@@ -1,16 +1,15 @@
 //! A request that became overdue, from the first look until its end.
 
-use super::Parts;
 use super::children::ChildLooks;
 use super::standing::{Pace, ms, shared_from_root};
+use super::{Parts, crowd};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
 use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
-use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Hog, Look, Observed, Received, judge};
+use crate::verdict::{At, Crowd, Look, Observed, Received, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -366,45 +365,15 @@ impl OpenCase {
         }
     }
 
-    /// Who keeps the threads of `runtime`; the request in `slot` polled last on `mine`.
     fn crowd_of(
         runtime: u64,
         mine: Option<&'static Worker>,
         slot: &'static Slot,
-        parts: &mut Parts<'_>,
+        parts: &Parts<'_>,
         now_ns: u64,
     ) -> Crowd {
-        let workers = Worker::all();
-        let of_runtime = |w: &&&'static Worker| w.runtime() == runtime && w.thread().is_alive();
-        let mut crowd = Crowd {
-            workers: workers.iter().filter(of_runtime).count() as u32,
-            ..Crowd::default()
-        };
-        let mut hog: Option<(Hog, &'static Slot)> = None;
-        for (other, standing) in parts.standing.others(slot, parts.pace.early_ns, now_ns) {
-            if standing.worker.runtime() != runtime {
-                continue;
-            }
-            crowd.standing += 1;
-            let same_worker = mine.is_some_and(|mine| std::ptr::eq(standing.worker, mine));
-            let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
-            let longer = |(h, _): &(Hog, _)| (same_worker, stood_ms) > (h.same_worker, h.stood_ms);
-            if hog.as_ref().is_none_or(longer) {
-                let thread = standing.worker.thread();
-                let found = Hog {
-                    id: String::new(),
-                    thread: thread.name().unwrap_or_else(|| thread.tid().to_string()),
-                    stood_ms,
-                    same_worker,
-                };
-                hog = Some((found, other));
-            }
-        }
-        crowd.hog = hog.map(|(hog, slot)| Hog {
-            id: family::id_of(slot),
-            ..hog
-        });
-        crowd
+        let (polls, early_ns) = (&*parts.standing, parts.pace.early_ns);
+        crowd::crowd_of(runtime, mine, Some(slot), polls, early_ns, now_ns)
     }
 
     fn phase(&self, observed: &Observed) -> Phase {
