@@ -93,18 +93,21 @@ pub struct Lane {
     /// This lane's chance.
     pub chance: Chance,
     name: String,
+    /// Whether the connections of its servers are watched.
+    pub proved: bool,
     table: Arc<Table>,
     before: [u64; 5],
 }
 
 impl Lane {
-    /// A lane with a server of this flavour.
-    pub async fn new(flavour: Flavour, table: &Arc<Table>) -> Self {
-        let name = format!("{flavour:?}").to_lowercase();
+    /// A lane with a server of this flavour, whose connections are watched or not.
+    pub async fn new(flavour: Flavour, proved: bool, table: &Arc<Table>) -> Self {
+        let watching = if proved { "watching " } else { "" };
+        let name = format!("{watching}{flavour:?}").to_lowercase();
         // Short, so that some of what hangs is caught and its slot kept: both lives are lived.
         let watched = Watched::new(&name, Duration::from_millis(100));
         let gate = Gate::default();
-        let server = Server::start(flavour, &watched, &gate).await;
+        let server = Server::start(flavour, proved, &watched, &gate).await;
         Self {
             chance: Chance::of(&name),
             before: counted(&watched.redhanded.stats().ended),
@@ -112,6 +115,7 @@ impl Lane {
             gate,
             server,
             name,
+            proved,
             table: table.clone(),
         }
     }
@@ -139,7 +143,7 @@ impl Lane {
         let after = counted(&stats.ended);
         let got: [u64; 5] = std::array::from_fn(|way| after[way] - self.before[way]);
         self.before = after;
-        let expected = wanted.ends(false);
+        let expected = wanted.ends(self.proved);
         let batch = format!("{}: {kind}", self.name);
         if !empty {
             let leaked = redhanded.in_flight() as u64;

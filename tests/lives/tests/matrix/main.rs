@@ -24,13 +24,16 @@ async fn every_kind_and_every_end() {
     say(&format!("REDHANDED_SEED={}", seed()));
     let (begun, table) = (Instant::now(), Arc::new(Table::default()));
     let lanes = [
-        tokio::spawn(axum(table.clone())),
-        tokio::spawn(bare(table.clone())),
-        tokio::spawn(unix(table.clone())),
-        tokio::spawn(tls(table.clone())),
+        tokio::spawn(axum(true, table.clone())),
+        tokio::spawn(axum(false, table.clone())),
+        tokio::spawn(bare(true, table.clone())),
+        tokio::spawn(bare(false, table.clone())),
+        tokio::spawn(unix(true, table.clone())),
+        tokio::spawn(tls(true, table.clone())),
         tokio::spawn(calls::calls(table.clone())),
-        tokio::spawn(server_ends::server_ends(table.clone())),
-        tokio::spawn(outside::outside(table.clone())),
+        tokio::spawn(server_ends::server_ends(true, table.clone())),
+        tokio::spawn(server_ends::server_ends(false, table.clone())),
+        tokio::spawn(outside::outside(true, table.clone())),
     ];
     for lane in lanes {
         lane.await.expect("no panic");
@@ -77,8 +80,8 @@ async fn leave(lane: &mut Lane, protocol: Protocol, each: u64) {
     }
 }
 
-async fn axum(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Axum, &table).await;
+async fn axum(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Axum, proved, &table).await;
     for protocol in [H1, H2] {
         whole(&mut lane, protocol, 100).await;
         leave(&mut lane, protocol, 100).await;
@@ -93,8 +96,8 @@ async fn axum(table: Arc<Table>) {
     lane.whole(&kind::REFUSED, H1, scale(100), End::Completed).await;
 }
 
-async fn bare(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Bare, &table).await;
+async fn bare(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Bare, proved, &table).await;
     for protocol in [H1, H2] {
         whole(&mut lane, protocol, 100).await;
         leave(&mut lane, protocol, 100).await;
@@ -106,16 +109,16 @@ async fn bare(table: Arc<Table>) {
     wire::by_hand(&mut lane, 100).await;
 }
 
-async fn unix(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Unix, &table).await;
+async fn unix(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Unix, proved, &table).await;
     for protocol in [H1, H2] {
         whole(&mut lane, protocol, 40).await;
         leave(&mut lane, protocol, 40).await;
     }
 }
 
-async fn tls(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Tls, &table).await;
+async fn tls(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Tls, proved, &table).await;
     for protocol in [H1, H2] {
         whole(&mut lane, protocol, 40).await;
         leave(&mut lane, protocol, 40).await;

@@ -6,8 +6,8 @@ use redhanded_lives::{
 };
 use std::sync::Arc;
 
-pub(crate) async fn server_ends(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Axum, &table).await;
+pub(crate) async fn server_ends(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Axum, proved, &table).await;
     for protocol in [H1, H2] {
         for kind in kind::CLIENT_GOES.iter().chain([&kind::UPLOAD]) {
             aborted(&mut lane, kind, protocol, scale(60)).await;
@@ -20,7 +20,7 @@ pub(crate) async fn server_ends(table: Arc<Table>) {
 
 /// A second server of the lane's install.
 async fn another(lane: &Lane, flavour: Flavour) -> Server {
-    Server::start(flavour, &lane.watched, &lane.gate).await
+    Server::start(flavour, lane.proved, &lane.watched, &lane.gate).await
 }
 
 /// A shutdown that has lost its patience: the tasks of the connections are aborted.
@@ -97,5 +97,5 @@ async fn deserted(lane: &mut Lane, count: u64) {
     assert_eq!(lane.watched.redhanded.in_flight() as u64, 2 * count);
     server.abort();
     let name = "deserted H1, server aborted";
-    lane.settle(name, Wanted::of(End::Dropped, 2 * count)).await;
+    lane.settle(name, Wanted::of(End::Gone, 2 * count)).await;
 }
