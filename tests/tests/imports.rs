@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Crates from the top to the bottom; those of one line do not know each other.
 const LIST: [&[&str]; 5] = [
     &["redhanded"],
-    &["redhanded-tower", "redhanded-otlp"],
+    &["redhanded-tower", "redhanded-otlp", "redhanded-cli"],
     &["redhanded-core"],
     &["redhanded-capture"],
     &["redhanded-report"],
@@ -111,6 +111,26 @@ fn crates_import_downwards() {
             fs::read_to_string(&manifest).unwrap_or_else(|e| panic!("{}: {e}", manifest.display()));
         assert_eq!(upward(name, &text), [""; 0]);
     }
+}
+
+/// What of ours the command line uses and may not: it reads what others wrote, and never links code
+/// that watches, signals or unwinds.
+fn beyond_the_vocabulary(manifest: &str) -> Vec<String> {
+    let ours = |name: &String| name.starts_with("redhanded") && name != "redhanded-report";
+    dependencies(manifest).into_iter().filter(ours).collect()
+}
+
+#[test]
+fn the_command_line_knows_the_vocabulary_only() {
+    let manifest = root().join("crates/redhanded-cli/Cargo.toml");
+    let text = fs::read_to_string(manifest).expect("the command line");
+    assert!(dependencies(&text).contains(&"redhanded-report".to_owned()));
+    assert_eq!(beyond_the_vocabulary(&text), [""; 0]);
+    let wrong = text.replace(
+        "[dependencies]\n",
+        "[dependencies]\nredhanded-core.workspace = true\n",
+    );
+    assert_eq!(beyond_the_vocabulary(&wrong), ["redhanded-core"]);
 }
 
 #[test]

@@ -63,21 +63,6 @@ fn a_channel_that_is_never_answered() {
 }
 
 #[test]
-fn a_read_from_a_silent_peer() {
-    waits("read", "stall::waits::read", WaitKind::Socket, is_likely);
-}
-
-#[test]
-fn a_connect_to_a_full_backlog() {
-    waits(
-        "connect",
-        "stall::waits::connect",
-        WaitKind::Socket,
-        is_likely,
-    );
-}
-
-#[test]
 fn a_sleep_for_ever() {
     waits(
         "sleep",

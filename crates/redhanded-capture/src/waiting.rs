@@ -7,6 +7,7 @@
 //! A leaf calls `clone` with its own locks held, so recording allocates nothing, takes no lock, calls no runtime, and
 //! finds no symbols: it writes return addresses into memory that was set aside before the poll.
 
+use crate::sys::Cleared;
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -16,6 +17,11 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 const MOST_LEAVES: usize = 16;
 /// Most frames of one leaf.
 const MOST_FRAMES: usize = 192;
+/// Most words of one leaf.
+const MOST_WORDS: usize = 256;
+/// Of how many frames the words are: our own, and those of the thing that clones the waker. What it waits with it has at
+/// hand (tokio within 6 frames, in a dev build); frames further up have more than that.
+const NEAR_FRAMES: usize = 8;
 
 /// What one capturing poll showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +56,10 @@ pub struct Leaf {
     pub ips: Vec<usize>,
     /// The frame that holds the watched future was reached.
     pub complete: bool,
+    /// What the leaf had at hand, on the stack and in registers: words that may be pointers, in no order, at most 256. Each was
+    /// written during this poll. For [`sockets_behind`](crate::sockets_behind); empty where that cannot answer, and
+    /// for what was done on another thread.
+    pub words: Vec<u64>,
 }
 
 /// What a leaf did with the waker.
@@ -83,7 +93,8 @@ pub fn capture_poll<R>(
     deliver: impl FnOnce(Waiting),
     poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
 ) -> Poll<R> {
-    let recorder = Recorder::new(cx.waker());
+    let mut recorder = Recorder::new(cx.waker());
+    recorder.cleared = Cleared::below_here();
     // Its own address is inside this function's frame, and so below every frame that is not part of the chain.
     let here = &raw const recorder as usize;
     recorder.limit.store(here, Ordering::Relaxed);
@@ -96,7 +107,7 @@ pub fn capture_poll<R>(
     // SAFETY: the functions of `VTABLE` want a pointer to a living `Recorder`. Safe code gets this waker by reference only, for
     // the time of the poll, during which `recorder` lives; a clone of it is a clone of the original.
     let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
-    let result = poll(&mut Context::from_waker(&waker));
+    let result = in_a_frame_below(poll, &mut Context::from_waker(&waker));
     delivery.outcome = if result.is_ready() {
         PollOutcome::Ready
     } else {
@@ -104,6 +115,15 @@ pub fn capture_poll<R>(
     };
     drop(delivery);
     result
+}
+
+/// Inlined, the poll would use stack that lies above what was cleared.
+#[inline(never)]
+fn in_a_frame_below<R>(
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+    cx: &mut Context<'_>,
+) -> Poll<R> {
+    poll(cx)
 }
 
 /// The waker below any of our own: store this one, ours lives only as long as its poll.
@@ -135,6 +155,8 @@ impl<D: FnOnce(Waiting)> Drop for Delivery<'_, '_, D> {
 struct Recorder<'a> {
     original: &'a Waker,
     thread: usize,
+    /// The stack that the poll may use.
+    cleared: Cleared,
     /// The recorder's own address, written once before the waker is handed out.
     limit: AtomicUsize,
     /// Somebody is writing `records`. Who finds it set goes on without a record, and never waits.
@@ -151,6 +173,7 @@ struct Records {
     count: usize,
     heads: [Head; MOST_LEAVES],
     ips: Box<[usize]>,
+    words: Box<[u64]>,
 }
 
 #[derive(Clone, Copy)]
@@ -158,6 +181,7 @@ struct Head {
     kind: LeafKind,
     length: usize,
     complete: bool,
+    words: usize,
 }
 
 impl<'a> Recorder<'a> {
@@ -166,10 +190,12 @@ impl<'a> Recorder<'a> {
             kind: LeafKind::Registered,
             length: 0,
             complete: false,
+            words: 0,
         };
         Self {
             original,
             thread: thread_mark(),
+            cleared: Cleared::default(),
             limit: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             dropped: AtomicU32::new(0),
@@ -177,6 +203,7 @@ impl<'a> Recorder<'a> {
                 count: 0,
                 heads: [empty; MOST_LEAVES],
                 ips: vec![0; MOST_LEAVES * MOST_FRAMES].into_boxed_slice(),
+                words: vec![0; MOST_LEAVES * MOST_WORDS].into_boxed_slice(),
             }),
         }
     }
@@ -188,15 +215,22 @@ impl<'a> Recorder<'a> {
             return;
         }
         // On another thread's stack our own frame's address means nothing.
-        let limit = if thread_mark() == self.thread {
+        let is_here = thread_mark() == self.thread;
+        let limit = if is_here {
             self.limit.load(Ordering::Relaxed)
         } else {
             usize::MAX
         };
         // SAFETY: `busy` was clear and is now ours.
         let records = unsafe { &mut *self.records.get() };
-        if !records.add(kind, limit) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        match records.add(kind, limit) {
+            None => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(near) if is_here && kind == LeafKind::Registered => {
+                records.add_words(&self.cleared, near);
+            }
+            Some(_) => {}
         }
         self.busy.store(false, Ordering::Release);
     }
@@ -222,15 +256,18 @@ impl<'a> Recorder<'a> {
 }
 
 impl Records {
-    /// Walks the caller's stack up to the frame at `limit`; `false` if there is no room.
-    fn add(&mut self, kind: LeafKind, limit: usize) -> bool {
-        let Some(head) = self.heads.get_mut(self.count) else {
-            return false;
-        };
+    /// Walks the caller's stack up to the frame at `limit`; says where the near frames end, or nothing if there is no room.
+    fn add(&mut self, kind: LeafKind, limit: usize) -> Option<usize> {
+        let head = self.heads.get_mut(self.count)?;
+        let mut near = 0;
         let ips = &mut self.ips[self.count * MOST_FRAMES..][..MOST_FRAMES];
         let (mut length, mut complete) = (0, false);
         let note = |frame: &backtrace::Frame| {
-            complete = frame.sp() as usize > limit;
+            let sp = frame.sp() as usize;
+            complete = sp > limit;
+            if length < NEAR_FRAMES {
+                near = sp;
+            }
             if complete || length == ips.len() {
                 return false;
             }
@@ -245,20 +282,40 @@ impl Records {
             kind,
             length,
             complete,
+            words: 0,
         };
         self.count += 1;
-        true
+        Some(near)
+    }
+
+    /// Notes the words of the leaf that was added last, up to the address `near`.
+    #[inline(never)]
+    fn add_words(&mut self, cleared: &Cleared, near: usize) {
+        let Some(last) = self.count.checked_sub(1) else {
+            return;
+        };
+        let room = &mut self.words[last * MOST_WORDS..][..MOST_WORDS];
+        let mut count = 0;
+        cleared.words(near, |word| {
+            if let Some(free) = room.get_mut(count) {
+                *free = word;
+                count += 1;
+            }
+        });
+        self.heads[last].words = count;
     }
 
     fn leaves(&self) -> Vec<Leaf> {
         let heads = self.heads[..self.count].iter();
         let stacks = self.ips.chunks_exact(MOST_FRAMES);
-        let leaf = |(head, ips): (&Head, &[usize])| Leaf {
+        let words = self.words.chunks_exact(MOST_WORDS);
+        let leaf = |((head, ips), words): ((&Head, &[usize]), &[u64])| Leaf {
             kind: head.kind,
             ips: ips[..head.length].to_vec(),
             complete: head.complete,
+            words: words[..head.words].to_vec(),
         };
-        heads.zip(stacks).map(leaf).collect()
+        heads.zip(stacks).zip(words).map(leaf).collect()
     }
 }
 

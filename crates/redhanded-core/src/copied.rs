@@ -86,6 +86,12 @@ pub(crate) fn client_bytes(client: SocketAddr) -> [u8; 18] {
     bytes
 }
 
+/// The client's address among what was copied.
+pub(crate) fn client_of(records: &[Fact]) -> Option<SocketAddr> {
+    let record = records.iter().find(|record| record.kind == kind::CLIENT)?;
+    client(&record.bytes)
+}
+
 fn client(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_at_checked(16)?;
     let ip = Ipv6Addr::from(<[u8; 16]>::try_from(ip).ok()?);

@@ -43,6 +43,7 @@ pub(crate) fn id_in(slot: &Slot, generation: u32) -> Option<String> {
     })
 }
 
+/// An id that nobody has.
 pub(crate) fn new_id() -> String {
     ulid::Ulid::generate().to_string()
 }

@@ -384,6 +384,7 @@ fn captured<R>(
         let budget_exhausted = !tokio::task::coop::has_budget_remaining();
         let mail = Box::new(Mail {
             waiting,
+            sequence: slot.poll_mark().sequence,
             budget_exhausted,
         });
         match slot.mailbox.try_lock() {

@@ -25,7 +25,7 @@ mod verdict;
 mod words;
 
 pub use evidence::{Evidence, LogEvent, Machine, OutboundCall, SpanSnapshot, Thread};
-pub use page::{Style, headline, page};
+pub use page::{Style, duration, headline, page, shown};
 pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};
 pub use stack::{Frame, Stack, StackKind};

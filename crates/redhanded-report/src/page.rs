@@ -6,7 +6,7 @@ mod stack;
 
 use crate::{Evidence, Peer, Report, Request, Role, Thread, Verdict};
 use brush::{Brush, Ink};
-use format::{duration, shown};
+pub use format::{duration, shown};
 use std::collections::BTreeMap;
 
 /// Whether a page has colours.

@@ -62,7 +62,7 @@ pub(crate) fn all() -> [Culprit; 4] {
             title: "a host that swallows packets",
             method: "GET",
             target: format!("/federate?host={}", outside::SWALLOWED),
-            class: Class::StuckAwait,
+            class: Class::UnreachableHost,
             route: "/federate",
             param: ("host", outside::SWALLOWED.to_owned()),
             function: "federation::node_info",

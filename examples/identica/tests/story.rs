@@ -82,8 +82,8 @@ fn four_are_caught_and_no_innocent_is_accused() {
         "path",
         ("user", "mallory"),
     );
-    caught(
-        "stuck_await",
+    let unreachable = caught(
+        "unreachable_host",
         "/federate",
         "federation::node_info",
         "src/federation.rs",
@@ -107,6 +107,12 @@ fn four_are_caught_and_no_innocent_is_accused() {
     );
     assert_eq!(blocked["peer"]["address"], "127.0.0.1", "{blocked}");
     assert!(blocked["peer"]["port"].as_u64() > Some(0), "{blocked}");
+    let state = &unreachable["peer"]["state"];
+    assert_eq!(state, "SYN_SENT", "{unreachable}");
+    assert!(
+        unreachable["peer"]["port"].as_u64() > Some(0),
+        "{unreachable}"
+    );
     let victims = story["victims"].as_array().map_or(&[][..], Vec::as_slice);
     assert!(
         victims.iter().any(|v| v["victim_of"] == holder["id"]),

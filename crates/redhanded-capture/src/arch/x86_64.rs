@@ -79,6 +79,48 @@ pub(crate) unsafe fn copy_bytes(to: *mut u8, from: *const u8, count: usize) {
     }
 }
 
+/// How many registers [`kept_by_callees`] returns.
+pub(crate) const KEPT: usize = 6;
+
+/// The registers that a called function leaves as they were, and so may still be a caller's; and the stack pointer.
+#[inline(always)]
+pub(crate) fn kept_by_callees() -> ([u64; KEPT], usize) {
+    let mut registers = [0; KEPT];
+    let sp: usize;
+    // SAFETY: six stores into an array of six words, and no register is changed but the one that `sp` names.
+    unsafe {
+        asm!(
+            "mov [{to}], rbx",
+            "mov [{to} + 8], rbp",
+            "mov [{to} + 16], r12",
+            "mov [{to} + 24], r13",
+            "mov [{to} + 32], r14",
+            "mov [{to} + 40], r15",
+            "mov {sp}, rsp",
+            to = in(reg) registers.as_mut_ptr(),
+            sp = out(reg) sp,
+            options(nostack, preserves_flags)
+        );
+    }
+    (registers, sp)
+}
+
+/// Reads one word of the calling thread's own stack, whatever the language thinks of it.
+///
+/// # Safety
+///
+/// `address` must be aligned and mapped for as long as the call lasts. Whose variable lies there, and whether it was ever
+/// written, does not matter: the read happens outside of what the compiler sees, and any bits are a number.
+#[inline]
+pub(crate) unsafe fn stack_word(address: usize) -> u64 {
+    let word: u64;
+    // SAFETY: the caller vouches for the address; one load, and nothing else is touched.
+    unsafe {
+        asm!("mov {}, [{}]", out(reg) word, in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    word
+}
+
 /// How many bytes before a return address [`call_before`] wants to see.
 pub(crate) const CALL_BYTES: usize = 7;
 

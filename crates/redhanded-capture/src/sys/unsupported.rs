@@ -1,7 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
 use crate::{
-    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Sample, Syscall,
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen,
+    Syscall,
 };
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;
@@ -85,6 +86,22 @@ pub(crate) fn waits_for(_syscall: &Syscall) -> Option<WaitingFor> {
 
 pub(crate) fn peer_of(_syscall: &Syscall) -> Option<Peer> {
     None
+}
+
+/// Nothing is cleared here, and so nothing is found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cleared;
+
+impl Cleared {
+    pub(crate) fn below_here() -> Self {
+        Self
+    }
+
+    pub(crate) fn words(&self, _up_to: usize, _each: impl FnMut(u64)) {}
+}
+
+pub(crate) fn sockets_behind(_words: &[u64]) -> Vec<SocketSeen> {
+    Vec::new()
 }
 
 pub(crate) fn accept_queue(_socket: i32) -> Option<AcceptQueue> {

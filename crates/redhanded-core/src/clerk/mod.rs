@@ -12,7 +12,7 @@ use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
 use naming::Namer;
-use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack};
+use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Verdict};
 use remembered::Remembered;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -193,17 +193,19 @@ impl Clerk {
 }
 
 /// The first line where names would take too long: modules and offsets, and no more certainty than
-/// that. Whether a pending request waits for a lock that another holds, or for its own client, is
-/// not known before its stack has names, so nobody is accused of it yet.
+/// that. Whether a pending request waits for a lock that another holds, for its own client, or for
+/// the socket that it had at hand, is not known before its stack has names, so nobody is accused of it yet.
 fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
     if let Some(evidence) = &mut report.evidence {
         evidence.stacks = stacks;
     }
-    if let Some(verdict) = report
-        .verdict
-        .as_mut()
-        .filter(|v| v.class == Class::StuckAwait || refine::waits_for_a_holder(v))
-    {
+    let is_pending = report.evidence.as_ref().is_none_or(|e| e.thread.is_none());
+    let may_change = |v: &&mut Verdict| {
+        v.class == Class::StuckAwait
+            || refine::waits_for_a_holder(v)
+            || (is_pending && refine::is_about_a_host(v))
+    };
+    if let Some(verdict) = report.verdict.as_mut().filter(may_change) {
         verdict.role = Role::Bystander;
         verdict.confidence = Confidence::Suspected;
         verdict.cause += "; who is to blame is known when its stack has names";

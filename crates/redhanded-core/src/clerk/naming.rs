@@ -31,6 +31,8 @@ pub(super) struct Named {
     /// Where a pending future waits, such as `tokio::sync::Mutex::lock`.
     pub(super) leaf: Option<String>,
     pub(super) waiting_for: Option<WaitingFor>,
+    /// What all of its leaves wait for, those that are known; what a timer is around is in here, the timer is not.
+    pub(super) kinds: Vec<WaitKind>,
 }
 
 impl Namer {
@@ -201,6 +203,10 @@ fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
         leaves.push((label, what));
     }
     let is_timer = |w: &Option<WaitingFor>| w.as_ref().is_some_and(|w| w.kind == WaitKind::Timer);
+    let kinds = leaves.iter().filter(|(_, what)| !is_timer(what));
+    named.kinds = kinds
+        .filter_map(|(_, what)| Some(what.as_ref()?.kind))
+        .collect();
     let best = leaves
         .iter()
         .position(|(_, what)| !is_timer(what))

@@ -12,6 +12,9 @@ pub(super) fn refine<'a>(
     samples: u32,
     others: impl Iterator<Item = &'a Report>,
 ) {
+    if is_about_a_host(verdict) && !named.kinds.is_empty() {
+        compare_with_names(verdict, named);
+    }
     if verdict.waiting_for.is_none() {
         verdict.waiting_for = named.waiting_for.clone();
     }
@@ -40,6 +43,35 @@ pub(super) fn refine<'a>(
     if waits_for_its_client(verdict) {
         verdict.class = Class::ClientStalled;
         verdict.role = Role::Bystander;
+    }
+}
+
+/// Whom it waits for was told by a socket.
+pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
+    matches!(verdict.class, Class::UnreachableHost | Class::SilentPeer)
+}
+
+/// A future that had a socket at hand need not wait for it: what its leaves are called decides.
+fn compare_with_names(verdict: &mut Verdict, named: &Named) {
+    let sockets = named.kinds.iter().filter(|kind| **kind == WaitKind::Socket);
+    match sockets.count() {
+        0 => {
+            let host = verdict
+                .waiting_for
+                .take()
+                .map(|waiting_for| waiting_for.what);
+            verdict.class = Class::StuckAwait;
+            verdict.peer = None;
+            verdict.cause = format!(
+                "pending, and polled once more it stayed so; it has a socket to {} at hand, but that is not what it waits for",
+                host.unwrap_or_default()
+            );
+        }
+        all if all == named.kinds.len() => verdict.waiting_for = named.waiting_for.clone(),
+        _ => {
+            verdict.confidence = Confidence::Suspected;
+            verdict.cause += "; it waits for something else as well";
+        }
     }
 }
 
@@ -200,6 +232,61 @@ mod tests {
         let mut verdict = waiter();
         refine(&mut verdict, &Named::default(), 0, [].into_iter());
         assert_eq!(verdict.holder.as_deref(), Some("nobody found"));
+    }
+
+    fn silent_peer() -> Verdict {
+        let mut verdict = Verdict::new(
+            Class::SilentPeer,
+            Role::Culprit,
+            Confidence::Likely,
+            "connected to 10.0.0.7:80",
+        );
+        verdict.peer = Some(redhanded_report::Peer::default());
+        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Socket, "10.0.0.7:80"));
+        verdict
+    }
+
+    fn names(leaf: WaitKind, kinds: &[WaitKind]) -> Named {
+        Named {
+            waiting_for: Some(WaitingFor::new(leaf, "the leaf")),
+            kinds: kinds.to_vec(),
+            ..Named::default()
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_a_socket_confirms_the_host() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Socket, &[WaitKind::Socket]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Likely)
+        );
+        assert_eq!(verdict.waiting_for.expect("said").what, "the leaf");
+        let mut nameless = silent_peer();
+        refine(&mut nameless, &Named::default(), 0, [].into_iter());
+        assert_eq!(nameless, silent_peer(), "no names, no change");
+    }
+
+    #[test]
+    fn a_leaf_that_is_a_lock_acquits_the_host() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Lock, &[WaitKind::Lock]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!((verdict.class, verdict.peer), (Class::StuckAwait, None));
+        assert_eq!(verdict.waiting_for.expect("said").kind, WaitKind::Lock);
+    }
+
+    #[test]
+    fn a_channel_beside_the_socket_leaves_it_open() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Socket, &[WaitKind::Socket, WaitKind::Channel]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Suspected)
+        );
     }
 
     #[test]

@@ -108,6 +108,8 @@ impl PollMark {
 #[derive(Debug)]
 pub(crate) struct Mail {
     pub(crate) waiting: Waiting,
+    /// Of the poll that it was.
+    pub(crate) sequence: u64,
     /// tokio's cooperative budget was used up: "pending" then means nothing.
     pub(crate) budget_exhausted: bool,
 }

@@ -1,12 +1,13 @@
 //! One poll has not returned, and its thread sleeps in the kernel.
 
+use super::hosts::Wait;
 use super::{Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let poll = observed.poll.as_ref()?;
-    let mostly_asleep = poll.asleep > 0 && f64::from(poll.asleep) >= 0.5 * f64::from(poll.samples);
-    if !mostly_asleep || poll.busy_share().is_some_and(|share| share >= 0.5) {
+    // The rules about hosts say more, where they say something.
+    if !poll.is_mostly_asleep() || Wait::of(observed).is_some() {
         return None;
     }
     let never_ran = poll.timeslices == Some(0) && poll.asleep == poll.samples;

@@ -18,6 +18,13 @@ pub struct Observed {
     pub poll: Option<StandingPoll>,
     /// What came of asking its future where it waits; `None` inside a poll.
     pub look: Option<Look>,
+    /// Other ends of the sockets that the pending future's leaves had at hand, its own client left out. Which of them it
+    /// waits for is known only if there is one.
+    #[serde(default)]
+    pub sockets: Vec<Peer>,
+    /// The poll it is inside of is work on a thread of its own, where blocking is no harm to others.
+    #[serde(default)]
+    pub on_blocking_thread: bool,
     /// The workers of its runtime.
     pub crowd: Crowd,
     /// What has come of a request that is not whole.
@@ -145,6 +152,13 @@ impl Crowd {
 }
 
 impl StandingPoll {
+    /// It sleeps in the kernel, as far as samples and counters tell.
+    pub(crate) fn is_mostly_asleep(&self) -> bool {
+        let mostly_asleep =
+            self.asleep > 0 && f64::from(self.asleep) >= 0.5 * f64::from(self.samples);
+        mostly_asleep && self.busy_share().is_none_or(|share| share < 0.5)
+    }
+
     /// CPU time and time spent waiting for a CPU, as a share of the window; `None` for windows so
     /// short that the clock may stand still on a busy machine.
     pub(crate) fn busy_share(&self) -> Option<f64> {

@@ -7,10 +7,13 @@ mod blocked_thread;
 mod client_stalled;
 mod cpu_loop;
 mod evidence;
+mod hosts;
 mod machine_paused;
+mod silent_peer;
 mod starved;
 mod stuck_await;
 mod unknown;
+mod unreachable_host;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 
@@ -20,9 +23,11 @@ use redhanded_report::{Confidence, Verdict};
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 7] = [
     starved::rule,
     cpu_loop::rule,
+    unreachable_host::rule,
+    silent_peer::rule,
     blocked_thread::rule,
     client_stalled::rule,
     stuck_await::rule,
@@ -58,7 +63,7 @@ pub(crate) fn spoken(ms: f64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use redhanded_report::{Class, Role, WaitKind, WaitingFor};
+    use redhanded_report::{Class, Peer, Role, WaitKind, WaitingFor};
 
     fn spinning() -> Observed {
         let poll = StandingPoll {
@@ -328,6 +333,28 @@ mod tests {
         ]
     }
 
+    fn any_peer() -> impl Strategy<Value = Peer> {
+        let words =
+            |all: &'static [&'static str]| proptest::option::of(proptest::sample::select(all));
+        let states = words(&["SYN_SENT", "ESTABLISHED", "CLOSE_WAIT", "CLOSE"]);
+        let phases = words(&["connect", "dns", "write"]);
+        let port = any::<Option<u16>>();
+        (
+            states,
+            phases,
+            port,
+            any::<Option<f64>>(),
+            any::<Option<String>>(),
+        )
+            .prop_map(|(state, phase, port, elapsed_ms, address)| {
+                let mut peer = Peer::default();
+                peer.state = state.map(str::to_owned);
+                peer.phase = phase.map(str::to_owned);
+                (peer.port, peer.elapsed_ms, peer.address) = (port, elapsed_ms, address);
+                peer
+            })
+    }
+
     proptest! {
         #[test]
         fn no_evidence_makes_a_rule_panic_or_overclaim(
@@ -335,10 +362,23 @@ mod tests {
             poll in proptest::option::of(any_poll()),
             look in proptest::option::of(any_look()),
             workers: u32, standing: u32, hog: bool,
+            sockets in proptest::collection::vec(any_peer(), 0..4),
+            peer in proptest::option::of(any_peer()),
+            on_blocking_thread: bool,
         ) {
             let hog = hog.then(Hog::default);
-            let observed = Observed { elapsed_ms, polls, poll, look, crowd: Crowd { workers, standing, hog }, ..Observed::default() };
+            let poll = poll.map(|poll| StandingPoll { peer, ..poll });
+            let observed = Observed {
+                elapsed_ms, polls, poll, look, sockets, on_blocking_thread,
+                crowd: Crowd { workers, standing, hog },
+                ..Observed::default()
+            };
             let verdict = judge(&observed);
+            if matches!(verdict.class, Class::UnreachableHost | Class::SilentPeer) {
+                prop_assert!(verdict.peer.is_some(), "a host without a name");
+                let candidates = observed.sockets.len();
+                prop_assert!(observed.poll.is_some() || candidates > 0);
+            }
             if verdict.confidence == Confidence::Proved {
                 match verdict.class {
                     Class::CpuLoop | Class::BlockedThread => {

@@ -1,5 +1,6 @@
 //! Pending at a leaf that holds a waker and is not woken.
 
+use super::hosts::Wait;
 use super::{Look, Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
@@ -13,7 +14,8 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     else {
         return None;
     };
-    if leaves == 0 || observed.poll.is_some() {
+    // The rules about hosts say more, where they say something.
+    if leaves == 0 || observed.poll.is_some() || Wait::of(observed).is_some() {
         return None;
     }
     // A future that wakes itself, or one whose budget was used up, is pending for another reason

@@ -105,7 +105,9 @@ impl ChildLook {
                 now_ns,
             ));
         }
-        OpenCase::gather(self.slot, &mut self.gathering, parts, now_ns)
+        let mut found = OpenCase::gather(self.slot, &mut self.gathering, parts, now_ns)?;
+        found.observed.on_blocking_thread = self.born.blocking;
+        Some(found)
     }
 
     fn seen(&mut self) -> Option<ChildSeen> {

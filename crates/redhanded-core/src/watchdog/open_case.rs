@@ -328,6 +328,7 @@ impl OpenCase {
             .counts
             .lost_stacks(u64::from(mail.waiting.dropped));
         let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
+        found.observed.sockets = super::sockets::of(slot, mail);
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;

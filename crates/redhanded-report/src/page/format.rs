@@ -3,8 +3,12 @@
 use crate::{Culprit, Outcome, Peer, Service};
 
 /// `text` with everything that could move a cursor, split a line or turn text around written as an
-/// escape: a log that was edited by hand is no friend.
-pub(super) fn shown(text: &str) -> String {
+/// escape such as `\u{1b}`: a log that was edited by hand is no friend.
+///
+/// ```
+/// assert_eq!(redhanded_report::shown("GET /\u{1b}[2J"), "GET /\\u{1b}[2J");
+/// ```
+pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_unsafe(c) {
@@ -25,7 +29,11 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// Milliseconds in the unit that fits: `0.45 ms`, `12 ms`, `2.01 s`, `3 min 20 s`, `2 h 5 min`.
-pub(super) fn duration(ms: f64) -> String {
+///
+/// ```
+/// assert_eq!(redhanded_report::duration(2012.3), "2.01 s");
+/// ```
+pub fn duration(ms: f64) -> String {
     if !(0.0..1e15).contains(&ms) {
         return format!("{ms:?} ms");
     }

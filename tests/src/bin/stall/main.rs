@@ -11,6 +11,7 @@
 mod blocked;
 mod bodies;
 mod cpu;
+mod hosts;
 mod options;
 mod peers;
 mod waits;
@@ -142,7 +143,13 @@ fn install(options: &Options) -> Result<Redhanded, redhanded::Error> {
 fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn Error>> {
     let mut app = Router::new().route("/healthy", get(async || "well"));
     for name in &options.stalls {
-        let kinds = [cpu::stall, blocked::stall, waits::stall, bodies::stall];
+        let kinds = [
+            cpu::stall,
+            blocked::stall,
+            waits::stall,
+            hosts::stall,
+            bodies::stall,
+        ];
         let stall = kinds.iter().find_map(|kind| kind(name));
         let stall = stall.ok_or_else(|| format!("there is no stall {name:?}"))?;
         let parameter = if name == "reset" { "token" } else { "id" };

@@ -2,7 +2,7 @@
 
 use socket2::{Domain, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 /// A host that accepts connections and never says a word. Its address is told to the test.
 pub(crate) fn silent() -> io::Result<SocketAddr> {
@@ -10,6 +10,19 @@ pub(crate) fn silent() -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         let connections: Vec<_> = listener.incoming().collect();
+        drop(connections);
+    });
+    crate::tell("peer", address);
+    Ok(address)
+}
+
+/// A host that accepts connections, says that it will send nothing, and reads nothing. Its address is told to the test.
+pub(crate) fn half_closed() -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        let closed = |stream: &TcpStream| stream.shutdown(std::net::Shutdown::Write).is_ok();
+        let connections: Vec<_> = listener.incoming().flatten().filter(closed).collect();
         drop(connections);
     });
     crate::tell("peer", address);

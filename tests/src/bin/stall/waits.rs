@@ -1,7 +1,6 @@
 //! Futures that stay pending.
 
 use crate::blocked::DAY;
-use crate::peers;
 use axum::routing::{MethodRouter, any};
 use redhanded::SlowAfterLayer;
 use std::convert::Infallible;
@@ -9,8 +8,6 @@ use std::future::poll_fn;
 use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -20,8 +17,6 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
     Some(match name {
         "mutex" => any(mutex),
         "channel" => any(channel),
-        "read" => any(read),
-        "connect" => any(connect),
         "sleep" | "export" => any(sleep_for_ever),
         "sleep_patient" => any(sleep_for_ever).layer::<_, Infallible>(SlowAfterLayer::new(DAY)),
         "sleep_impatient" => {
@@ -55,21 +50,6 @@ async fn channel() {
     let (_never_used, answer) = oneshot::channel::<()>();
     crate::stalls_in_the_next_lines!(1);
     let _ = answer.await;
-}
-
-async fn read() {
-    let mut stream = TcpStream::connect(peers::silent().expect("a listener"))
-        .await
-        .expect("a listener accepts");
-    let mut answer = [0; 16];
-    crate::stalls_in_the_next_lines!(1);
-    let _ = stream.read(&mut answer).await;
-}
-
-async fn connect() {
-    let address = peers::black_hole().expect("a listener");
-    crate::stalls_in_the_next_lines!(1);
-    let _ = TcpStream::connect(address).await;
 }
 
 async fn sleep_for_ever() {

@@ -1,12 +1,8 @@
 //! Connections that wait to be accepted.
 
 use super::fd;
+use super::peer::TcpInfo;
 use crate::AcceptQueue;
-
-/// Where the kernel's `tcp_info` has what it calls `unacked` and `sacked`: of a listening socket these
-/// are the connections that wait, and how many may.
-const UNACKED: usize = 24;
-const SACKED: usize = 28;
 
 pub(crate) fn accept_queue(socket: i32) -> Option<AcceptQueue> {
     if fd::int_option(socket, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? == 0 {
@@ -16,14 +12,10 @@ pub(crate) fn accept_queue(socket: i32) -> Option<AcceptQueue> {
 }
 
 fn tcp(socket: i32) -> Option<AcceptQueue> {
-    let (info, length) = fd::option::<32>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
-    let word = |at: usize| {
-        let bytes = info.get(..length)?.get(at..at + 4)?;
-        Some(u32::from_ne_bytes(bytes.try_into().ok()?))
-    };
+    let info = TcpInfo::of(socket)?;
     Some(AcceptQueue {
-        waiting: word(UNACKED)?,
-        limit: Some(word(SACKED)?),
+        waiting: info.accept_queue(),
+        limit: Some(info.accept_queue_limit()),
     })
 }
 

@@ -14,19 +14,57 @@ pub(super) enum Kind {
 }
 
 pub(super) fn kind(fd: i32) -> Option<Kind> {
-    let mut status = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: fstat initialises `status` if it returns 0; only then is it read. A closed descriptor is an error, no harm.
-    let mode = unsafe {
-        if libc::fstat(fd, status.as_mut_ptr()) != 0 {
-            return None;
-        }
-        status.assume_init().st_mode
-    };
-    Some(match mode & libc::S_IFMT {
+    Some(match status(fd)?.st_mode & libc::S_IFMT {
         libc::S_IFSOCK => Kind::Socket,
         0 => Kind::Anonymous,
         _ => Kind::File,
     })
+}
+
+/// A socket's inode: no two sockets have the same at a time.
+pub(super) fn socket_inode(fd: i32) -> Option<u64> {
+    let status = status(fd)?;
+    (status.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some(status.st_ino)
+}
+
+fn status(fd: i32) -> Option<libc::stat> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat initialises `status` if it returns 0; only then is it read. A closed descriptor is an error, no harm.
+    unsafe { (libc::fstat(fd, status.as_mut_ptr()) == 0).then(|| status.assume_init()) }
+}
+
+/// Whether two descriptors are duplicates of each other; unknown counts as no.
+pub(super) fn are_the_same(one: i32, other: i32) -> bool {
+    const KCMP_FILE: libc::c_int = 0;
+    // SAFETY: compares two descriptors of our own process; nothing is written.
+    unsafe {
+        let pid = libc::getpid();
+        libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, one, other) == 0
+    }
+}
+
+/// How many bytes a socket has received that nobody has read; the end of the stream is none.
+pub(super) fn unread_bytes(fd: i32) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one integer, which is ours.
+    let failed = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut bytes) } != 0;
+    if failed {
+        0
+    } else {
+        u32::try_from(bytes).unwrap_or(0)
+    }
+}
+
+/// Whether a socket would take more to send; unknown counts as yes.
+pub(super) fn takes_more(fd: i32) -> bool {
+    let mut asked = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one entry, which is ours; with no time to wait the call does not block.
+    let answered = unsafe { libc::poll(&raw mut asked, 1, 0) } >= 0;
+    !answered || asked.revents != 0
 }
 
 /// Its path as the kernel shows it, such as `/var/log/app.log` or `pipe:[4711]`.

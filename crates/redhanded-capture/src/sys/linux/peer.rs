@@ -21,7 +21,8 @@ pub(crate) fn peer_of(syscall: &Syscall) -> Option<Peer> {
         name_of(socket)
     }?;
     peer.phase = phase(syscall.number).map(str::to_owned);
-    peer.state = tcp_state(socket).map(str::to_owned);
+    let info = TcpInfo::of(socket);
+    peer.state = info.and_then(|info| info.state()).map(str::to_owned);
     Some(peer)
 }
 
@@ -55,7 +56,7 @@ fn connecting(syscall: &Syscall) -> Option<Peer> {
 }
 
 /// The address that the kernel knows. It wants the exact length of the family's address, no more.
-fn name_of(socket: i32) -> Option<Peer> {
+pub(super) fn name_of(socket: i32) -> Option<Peer> {
     match fd::int_option(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)? {
         libc::AF_INET => fd::option::<16>(socket, libc::SOL_SOCKET, SO_PEERNAME)
             .and_then(|(bytes, n)| parse(&bytes[..n])),
@@ -91,6 +92,13 @@ fn parse(address: &[u8]) -> Option<Peer> {
         libc::AF_INET6 => {
             let ip: [u8; 16] = address.get(8..24)?.try_into().ok()?;
             set_address(&mut peer, Ipv6Addr::from(ip).to_canonical(), address)?;
+            // A link-local address means nothing without its link.
+            match (&mut peer.address, zone(address)) {
+                (Some(text), Some(zone)) if Ipv6Addr::from(ip).to_ipv4_mapped().is_none() => {
+                    *text += &format!("%{zone}");
+                }
+                _ => {}
+            }
         }
         libc::AF_UNIX => peer.address = Some(unix_path(address.get(2..)?)?),
         _ => return None,
@@ -102,6 +110,12 @@ fn set_address(peer: &mut Peer, ip: IpAddr, address: &[u8]) -> Option<()> {
     peer.address = Some(ip.to_string());
     peer.port = Some(u16::from_be_bytes(address.get(2..4)?.try_into().ok()?));
     Some(())
+}
+
+/// The index of the interface that an IPv6 address is of.
+fn zone(address: &[u8]) -> Option<u32> {
+    let zone = u32::from_ne_bytes(address.get(24..28)?.try_into().ok()?);
+    (zone != 0).then_some(zone)
 }
 
 /// A Unix socket's path; an abstract one begins with a zero byte and is written with `@`, as `ss` does.
@@ -122,24 +136,62 @@ fn unix_path(path: &[u8]) -> Option<String> {
     }
 }
 
-fn tcp_state(socket: i32) -> Option<&'static str> {
-    let (info, length) = fd::option::<8>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
-    let state = info[..length].first()?;
-    const STATES: [&str; 12] = [
-        "ESTABLISHED",
-        "SYN_SENT",
-        "SYN_RECV",
-        "FIN_WAIT1",
-        "FIN_WAIT2",
-        "TIME_WAIT",
-        "CLOSE",
-        "CLOSE_WAIT",
-        "LAST_ACK",
-        "LISTEN",
-        "CLOSING",
-        "NEW_SYN_RECV",
-    ];
-    STATES.get(usize::from(*state).checked_sub(1)?).copied()
+/// The beginning of the kernel's `tcp_info`, which every version has.
+#[derive(Clone, Copy)]
+pub(super) struct TcpInfo([u8; Self::BYTES]);
+
+impl TcpInfo {
+    const BYTES: usize = 56;
+
+    /// `None` for what is not TCP.
+    pub(super) fn of(socket: i32) -> Option<Self> {
+        let (info, length) =
+            fd::option::<{ Self::BYTES }>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+        (length == Self::BYTES).then_some(Self(info))
+    }
+
+    pub(super) fn state(&self) -> Option<&'static str> {
+        const STATES: [&str; 12] = [
+            "ESTABLISHED",
+            "SYN_SENT",
+            "SYN_RECV",
+            "FIN_WAIT1",
+            "FIN_WAIT2",
+            "TIME_WAIT",
+            "CLOSE",
+            "CLOSE_WAIT",
+            "LAST_ACK",
+            "LISTEN",
+            "CLOSING",
+            "NEW_SYN_RECV",
+        ];
+        STATES.get(usize::from(self.0[0]).checked_sub(1)?).copied()
+    }
+
+    fn word(&self, at: usize) -> u32 {
+        let bytes = self.0.get(at..at + 4).and_then(|b| b.try_into().ok());
+        bytes.map_or(0, u32::from_ne_bytes)
+    }
+
+    /// Of a listener: connections that wait for `accept`. Elsewhere the field (`tcpi_unacked`) means something else.
+    pub(super) fn accept_queue(&self) -> u32 {
+        self.word(24)
+    }
+
+    /// Of a listener: its backlog. Elsewhere the field (`tcpi_sacked`) means something else.
+    pub(super) fn accept_queue_limit(&self) -> u32 {
+        self.word(28)
+    }
+
+    /// Since data was last sent, once it is connected.
+    pub(super) fn last_data_sent_ms(&self) -> u32 {
+        self.word(44)
+    }
+
+    /// Since data last came, or else since it was connected.
+    pub(super) fn last_data_received_ms(&self) -> u32 {
+        self.word(52)
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +217,14 @@ mod tests {
             parsed(&v6),
             Some(("127.0.0.1".to_owned(), Some(5355))),
             "an IPv4 address in IPv6's clothes"
+        );
+        let mut link_local = [0u8; 28];
+        link_local[..4].copy_from_slice(&[10, 0, 0x14, 0xeb]);
+        link_local[8..10].copy_from_slice(&[0xfe, 0x80]);
+        (link_local[23], link_local[24]) = (7, 3);
+        assert_eq!(
+            parsed(&link_local),
+            Some(("fe80::7%3".to_owned(), Some(5355)))
         );
         assert_eq!(
             parsed(b"\x01\0/run/db.sock\0"),

@@ -238,7 +238,7 @@ fn parse_place(line: &str) -> Option<Place> {
 }
 
 /// Bounds of the calling thread's stack.
-fn current_stack() -> Option<Range<usize>> {
+pub(super) fn current_stack() -> Option<Range<usize>> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut start, mut size) = (std::ptr::null_mut(), 0);
     // SAFETY: getattr initialises `attributes` if it returns 0; only then is it read, and destroyed once.

@@ -1,0 +1,115 @@
+//! The `redhanded` command: reads slow-request logs, on any machine and without the server.
+//!
+//! | command | does |
+//! |---|---|
+//! | `redhanded top [FILE]…` | culprits ranked over any number of logs and hosts |
+//! | `redhanded show ID [FILE]…` | one runaway as a page of text: verdict, request, stacks, how it ended |
+//! | `redhanded tail [FILE]` | follows a log, one line per runaway, through every rotation |
+//! | `redhanded completions SHELL`, `redhanded man [COMMAND]` | for the shell and for `man` |
+//!
+//! Of our crates it knows `redhanded-report` only: it has no code that watches, signals or unwinds.
+//!
+//! Logs are JSON Lines, one [`redhanded_report::Report`] a line; `-` is standard input, and files
+//! that gzip has packed are read as they are. A line that is torn, foreign or longer than 16 MiB is
+//! skipped with a warning that names the file, the line and the byte offset; a last line without
+//! its end is still being written, and is no error. What a newer redhanded wrote is read as far as
+//! it is known. No control character of a log reaches the terminal.
+//!
+//! # Exit codes
+//!
+//! | code | means |
+//! |---|---|
+//! | 0 | fine; also when the reader of our output has gone away |
+//! | 1 | nothing found: no such id, no culprit, an empty log |
+//! | 2 | usage: an unknown option, an id that fits more than one runaway |
+//! | 3 | a file could not be read, or the output not be written; what could be read is shown |
+//!
+//! # What `top` counts
+//!
+//! - The count of a fingerprint is the sum over processes of the highest `occurrences` that a line
+//!   of that process carries, because repeats have no lines of their own; or the number of requests
+//!   with lines, where that is higher. A process is service, host, pid and instance; where a later
+//!   line of the same process counts less than an earlier one, it was started anew.
+//! - Time is known only for requests with lines: the whole life of those that ended, the age at the
+//!   last look of those that did not.
+//! - The log has no requests that were well, so there is no rate in it; `--requests N` says how
+//!   many there were, and gives the rate per million.
+//! - Memory grows with the fingerprints and the processes that have them, not with lines. To join
+//!   the lines of a request, the newest 65,536 that have not ended and as many that have are
+//!   remembered; an end that comes after more than that is counted as a request of its own.
+//!
+//! # JSON
+//!
+//! `--json` prints one object (`show`, `top`) or one a line (`tail`). Fields may be added, and are
+//! never renamed within one version of `format`.
+//!
+//! - `top`: `format` (`"redhanded-top/1"`), `files`, `lines`, `records`, `skipped`, `requests`
+//!   (what `--requests` said), `first_seen`, `last_seen`, `culprits` (array, the first is the
+//!   worst), `culprits_total`, `victims`, `bystanders` (`{fingerprints, count}`), `others` (array,
+//!   filled by `--all`), `process_events`, `ends_without_fingerprint`. Each of an array: `rank`,
+//!   `fingerprint`, `class`, `role`, `roles` (requests with lines, by role), `confidence`,
+//!   `culprit`, `waiting_for`, `routes` (`{method, route, requests}`, the most frequent first),
+//!   `count`, `per_million`, `requests` (those with lines), `ended`, `total_ms`, `longest_ms`,
+//!   `first_seen`, `last_seen`, `services` and `hosts` (16 at most), `hosts_total`, `processes`,
+//!   `last_id` (what to `show`). Unknown is `null`.
+//! - `show`: `format` (`"redhanded-show/1"`), `id`, `report` (the fullest record, as in the log),
+//!   `ended` (the record of its end, or `null`), `lines` (`{event, time, file, line, offset}`).
+//! - `tail`: the records as they are in the log, characters that could steer a terminal escaped.
+
+mod args;
+mod exit;
+mod input;
+mod lenient;
+mod manual;
+mod output;
+mod record;
+mod show;
+mod sys;
+mod tail;
+mod top;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use exit::Exit;
+use output::Output;
+use std::process::ExitCode;
+
+/// Runs the command that this process's arguments ask for.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(answer) => {
+            // Help and version are answers, too. When nobody reads them there is nobody to tell.
+            let _ = answer.print();
+            return if answer.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Fine.into()
+            };
+        }
+    };
+    let mut output = Output::new(arguments.color);
+    let done = perform(&arguments.command, &mut output).and_then(|exit| {
+        output.flush()?;
+        Ok(exit)
+    });
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Fine.into(),
+        Err(error) => {
+            output::complain(&format!("the output cannot be written: {error}"));
+            Exit::Unreadable.into()
+        }
+    }
+}
+
+/// An error is one of writing; what cannot be read is said where it happens.
+fn perform(command: &Command, output: &mut Output) -> std::io::Result<Exit> {
+    match command {
+        Command::Show(asked) => show::run(asked, output),
+        Command::Top(asked) => top::run(asked, output),
+        Command::Tail(asked) => tail::run(asked, output),
+        Command::Completions { shell } => manual::completions(*shell, output),
+        Command::Man { command } => manual::page(command.as_deref(), output),
+    }
+}

@@ -1,0 +1,59 @@
+//! The hosts that a pending request may wait for, as far as its own sockets tell.
+
+use crate::copied;
+use crate::registry::{Mail, Slot};
+use redhanded_capture::{PollOutcome, SocketSeen, sockets_behind};
+use redhanded_report::Peer;
+use std::net::SocketAddr;
+
+/// More are never told apart.
+const MOST: usize = 16;
+
+/// The other ends of the sockets that the leaves of this poll had at hand: connected ones that owe something.
+pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
+    let leaves = &mail.waiting.leaves;
+    let words: Vec<u64> = leaves
+        .iter()
+        .flat_map(|leaf| &leaf.words)
+        .copied()
+        .collect();
+    if mail.waiting.outcome != PollOutcome::Pending || words.is_empty() {
+        return Vec::new();
+    }
+    let seen = sockets_behind(&words);
+    // Polled again, it may have closed what it had at hand, and the address may be another socket's by now.
+    if slot.poll_mark().sequence.saturating_sub(mail.sequence) > 1 {
+        return Vec::new();
+    }
+    let client = copied::client_of(&slot.facts.read());
+    let owes = |socket: &SocketSeen| {
+        // What has come and lies unread is not the other end's fault.
+        socket.unread_bytes == 0 && !client.is_some_and(|client| is(&socket.peer, client))
+    };
+    let owing = seen.into_iter().filter(owes);
+    owing.map(|socket| socket.peer).take(MOST).collect()
+}
+
+fn is(peer: &Peer, client: SocketAddr) -> bool {
+    let address = peer.address.as_deref().unwrap_or_default();
+    // The zone of a link-local address is not copied with the client's.
+    let address = address.split('%').next().unwrap_or_default();
+    peer.port == Some(client.port()) && address.parse() == Ok(client.ip())
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_known_by_address_and_port() {
+        let mut peer = Peer::default();
+        (peer.address, peer.port) = (Some("fe80::7%3".into()), Some(4711));
+        let client = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        assert!(is(&peer, client("[fe80::7]:4711")));
+        assert!(!is(&peer, client("[fe80::7]:4712")));
+        assert!(!is(&peer, client("[fe80::8]:4711")));
+        (peer.address, peer.port) = (Some("/run/db.sock".into()), None);
+        assert!(!is(&peer, client("127.0.0.1:80")));
+    }
+}
