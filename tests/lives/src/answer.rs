@@ -1,8 +1,8 @@
 //! What a handler does is said by the path; how much and how long by the query.
 
+use crate::ON_PURPOSE;
 use crate::frames::Frames;
 use crate::gate::Gate;
-use crate::ON_PURPOSE;
 use bytes::{Buf, Bytes};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -46,7 +46,11 @@ fn with(status: u16, body: Frames) -> Response<Frames> {
     response
 }
 
-fn named(mut response: Response<Frames>, name: header::HeaderName, value: &str) -> Response<Frames> {
+fn named(
+    mut response: Response<Frames>,
+    name: header::HeaderName,
+    value: &str,
+) -> Response<Frames> {
     let value = HeaderValue::from_str(value).expect("a value");
     response.headers_mut().insert(name, value);
     response
@@ -87,7 +91,11 @@ where
         "none" => with(204, several(Frames::unknown())),
         "unmodified" => {
             let length = bytes.to_string();
-            named(with(304, Frames::whole(bytes)), header::CONTENT_LENGTH, &length)
+            named(
+                with(304, Frames::whole(bytes)),
+                header::CONTENT_LENGTH,
+                &length,
+            )
         }
         "broken" => with(500, Frames::whole(bytes)),
         "moved" => named(with(302, Frames::empty()), header::LOCATION, "/plain"),
@@ -119,8 +127,9 @@ async fn left<B: Body<Data = Bytes> + Unpin>(
         "hang_upload" => {
             let first = body.frame().await;
             gate.arrive();
-            // What comes of the rest is not our subject: there is no answer, whatever it is.
             while first.is_some() && matches!(body.frame().await, Some(Ok(_))) {}
+            gate.desert();
+            // There is no answer, whatever the body says.
             drop(first);
             pending().await
         }

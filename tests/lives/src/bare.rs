@@ -1,10 +1,10 @@
 //! A bare hyper server around a watched tower service, without any framework.
 
+use crate::ON_PURPOSE;
 use crate::answer::{Failure, answer};
 use crate::frames::Frames;
 use crate::gate::Gate;
 use crate::install::Watched;
-use crate::ON_PURPOSE;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use redhanded::WatchedBody;

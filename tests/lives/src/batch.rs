@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use redhanded::Redhanded;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -175,7 +176,11 @@ impl Lane {
     /// `count` requests over several connections, each with a whole answer.
     pub async fn whole(&mut self, kind: &Kind, protocol: Protocol, count: u64, end: End) {
         let mut tasks = JoinSet::new();
-        let connections = if kind.alone { count } else { self.chance.among(1..9).min(count) };
+        let connections = if kind.alone {
+            count
+        } else {
+            self.chance.among(1..9).min(count)
+        };
         for at in 0..connections {
             let share = count / connections + u64::from(at < count % connections);
             let (address, kind) = (self.address(), *kind);
@@ -244,7 +249,8 @@ impl Lane {
         while left > 0 {
             let wave = self.chance.among(1..100).min(left);
             let hanging = self.hang(kind, protocol, leaves, wave).await;
-            more += hanging.leave(leaves).await;
+            let redhanded = self.watched.redhanded.clone();
+            more += hanging.leave(leaves, &redhanded).await;
             left -= wave;
         }
         let wanted = Wanted::of(end, count).and(End::Completed, more);
@@ -260,7 +266,8 @@ impl Lane {
         leaves: Leaves,
         count: u64,
     ) -> Hanging {
-        self.hang_at(&self.address(), kind, protocol, leaves, count).await
+        self.hang_at(&self.address(), kind, protocol, leaves, count)
+            .await
     }
 
     /// The same on another server of this install.
@@ -301,8 +308,13 @@ impl Lane {
 impl Lane {
     /// `count` clients in this one process, at most so many at once; what one of them panics with
     /// stands in the table.
-    pub async fn each<F>(&mut self, kind: &str, count: u64, at_once: usize, one: impl Fn(Chance) -> F)
-    where
+    pub async fn each<F>(
+        &mut self,
+        kind: &str,
+        count: u64,
+        at_once: usize,
+        one: impl Fn(Chance) -> F,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let mut tasks = JoinSet::new();
@@ -328,7 +340,7 @@ pub struct Hanging {
 impl Hanging {
     /// The clients leave; returns how many more requests they have made to see whether their
     /// connections still live.
-    async fn leave(mut self, leaves: Leaves) -> u64 {
+    async fn leave(mut self, leaves: Leaves, redhanded: &Redhanded) -> u64 {
         if leaves == Leaves::Stream {
             self.requests.shutdown().await;
             for client in &mut self.clients {
@@ -336,6 +348,8 @@ impl Hanging {
                 let answer = read(client.send(request)).await;
                 assert_eq!(answer.expect("the connection lives on"), StatusCode::OK);
             }
+            // It does so until the streams are gone: else the clients would be
+            comes(|| redhanded.in_flight() == 0).await;
             return self.clients.len() as u64;
         }
         self.clients.clear();

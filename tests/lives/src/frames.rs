@@ -165,7 +165,8 @@ impl Body for Frames {
                 Some(Step::Hang(gate)) => {
                     gate.arrive();
                     // A poll that nobody asks for must not end it.
-                    self.steps.push_front(Step::Pause(Duration::from_secs(3600)));
+                    self.steps
+                        .push_front(Step::Pause(Duration::from_secs(3600)));
                 }
                 Some(Step::Flood(gate)) => {
                     gate.arrive();

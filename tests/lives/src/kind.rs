@@ -62,11 +62,18 @@ impl Kind {
     }
 
     const fn post(self, sends: Sends) -> Self {
-        Self { method: "POST", sends, ..self }
+        Self {
+            method: "POST",
+            sends,
+            ..self
+        }
     }
 
     const fn alone(self) -> Self {
-        Self { alone: true, ..self }
+        Self {
+            alone: true,
+            ..self
+        }
     }
 
     const fn least(self, least: u64) -> Self {
@@ -78,7 +85,13 @@ impl Kind {
         let bytes = chance.among(self.least..self.least + 4000);
         let frames = chance.among(1..6);
         // Most are quick, some wait
-        let now_and_then = |chance: &mut Chance, us| if chance.one_in(5) { chance.among(0..us) } else { 0 };
+        let now_and_then = |chance: &mut Chance, us| {
+            if chance.one_in(5) {
+                chance.among(0..us)
+            } else {
+                0
+            }
+        };
         let delay_us = now_and_then(chance, 2000);
         let pause_us = now_and_then(chance, 1000);
         let target = format!(
@@ -132,7 +145,9 @@ pub const WHOLE: [Kind; 23] = [
     Kind::get("POST of an exact body", "/echo").post(Sends::Exact),
     Kind::get("POST of a chunked body", "/echo").post(Sends::Chunked),
     Kind::get("slow upload, slowly read", "/sink").post(Sends::Slow),
-    Kind::get("upload that nobody reads", "/unread").post(Sends::Chunked).alone(),
+    Kind::get("upload that nobody reads", "/unread")
+        .post(Sends::Chunked)
+        .alone(),
     Kind::get("long poll", "/poll"),
     Kind::get("DELETE", "/plain").by("DELETE"),
     Kind::get("OPTIONS", "/plain").by("OPTIONS"),

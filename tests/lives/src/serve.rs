@@ -81,10 +81,14 @@ impl Server {
                     let listener = redhanded.listener(listener);
                     let router = router.into_make_service_with_connect_info::<ClientAddress>();
                     let serve = axum::serve(listener, router).with_graceful_shutdown(finished);
-                    Self::of(address, Some(finish), async { serve.await.expect("it serves") })
+                    Self::of(address, Some(finish), async {
+                        serve.await.expect("it serves")
+                    })
                 } else {
                     let serve = axum::serve(listener, router).with_graceful_shutdown(finished);
-                    Self::of(address, Some(finish), async { serve.await.expect("it serves") })
+                    Self::of(address, Some(finish), async {
+                        serve.await.expect("it serves")
+                    })
                 }
             }
             Flavour::Unix => unix(proved, watched, gate),
@@ -96,7 +100,11 @@ impl Server {
                     let accepted = watched_connections(redhanded.listener(listener));
                     Self::of(address, None, accept(accepted, Some(acceptor), router))
                 } else {
-                    Self::of(address, None, accept(connections(listener), Some(acceptor), router))
+                    Self::of(
+                        address,
+                        None,
+                        accept(connections(listener), Some(acceptor), router),
+                    )
                 }
             }
             Flavour::Bare => {
@@ -206,9 +214,13 @@ fn unix(proved: bool, watched: &Watched, gate: &Gate) -> Server {
     let mut server = if proved {
         let listener = watched.redhanded.listener(listener);
         let router = router.into_make_service_with_connect_info::<ClientAddress>();
-        Server::of(address, None, async { axum::serve(listener, router).await.expect("it serves") })
+        Server::of(address, None, async {
+            axum::serve(listener, router).await.expect("it serves")
+        })
     } else {
-        Server::of(address, None, async { axum::serve(listener, router).await.expect("it serves") })
+        Server::of(address, None, async {
+            axum::serve(listener, router).await.expect("it serves")
+        })
     };
     server._dir = Some(dir);
     server
@@ -251,12 +263,14 @@ async fn accept<IO, S, B>(
     let (mut connections, mut tasks) = (pin!(connections), JoinSet::new());
     while let Some((io, client)) = connections.next().await {
         // What HTTP/2 does not know in the task of a stream, it is told
-        let service = service.clone().map_request(move |mut request: Request<Incoming>| {
-            if let Some(client) = client {
-                request.extensions_mut().insert(client);
-            }
-            request
-        });
+        let service = service
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                if let Some(client) = client {
+                    request.extensions_mut().insert(client);
+                }
+                request
+            });
         let tls = tls.clone();
         tasks.spawn(async move {
             match tls {

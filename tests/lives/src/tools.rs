@@ -57,7 +57,12 @@ pub fn curl_to_kill(arguments: &[&str]) -> Child {
 /// Runs h2load, and sees to it that `count` requests have succeeded.
 pub async fn h2load(count: u64, arguments: &[&str]) {
     let number = count.to_string();
-    let said = run("h2load", "nghttp2-client", &[&["-n", &number], arguments].concat()).await;
+    let said = run(
+        "h2load",
+        "nghttp2-client",
+        &[&["-n", &number], arguments].concat(),
+    )
+    .await;
     let done = format!("{count} done, {count} succeeded, 0 failed, 0 errored, 0 timeout");
     assert!(said.contains(&done), "h2load: {said}");
 }

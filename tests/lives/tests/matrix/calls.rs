@@ -31,7 +31,8 @@ async fn unary(lane: &mut Lane, count: u64) {
         }
     })
     .await;
-    lane.settle("gRPC unary", Wanted::of(End::Completed, count)).await;
+    lane.settle("gRPC unary", Wanted::of(End::Completed, count))
+        .await;
 }
 
 async fn streaming(lane: &mut Lane, count: u64) {
@@ -50,7 +51,8 @@ async fn streaming(lane: &mut Lane, count: u64) {
         }
     })
     .await;
-    lane.settle("gRPC streaming", Wanted::of(End::Completed, count)).await;
+    lane.settle("gRPC streaming", Wanted::of(End::Completed, count))
+        .await;
 }
 
 /// Nothing but trailers; and a method that does not exist.
@@ -65,7 +67,8 @@ async fn refused(lane: &mut Lane, count: u64) {
         }
     })
     .await;
-    lane.settle("gRPC error", Wanted::of(End::Completed, count)).await;
+    lane.settle("gRPC error", Wanted::of(End::Completed, count))
+        .await;
 }
 
 /// tonic's own service: one call, and a watch that never ends by itself.
@@ -73,7 +76,9 @@ async fn health(lane: &mut Lane, count: u64) {
     let channel = channel(&lane.address()).await;
     lane.each("gRPC health, watched", count, 50, |_| {
         let mut health = HealthClient::new(channel.clone());
-        let of = || HealthCheckRequest { service: "lives.Greeter".to_owned() };
+        let of = || HealthCheckRequest {
+            service: "lives.Greeter".to_owned(),
+        };
         async move {
             let checked = health.check(of()).await.expect("an answer");
             assert_eq!(checked.into_inner().status, 1, "it serves");
@@ -85,17 +90,20 @@ async fn health(lane: &mut Lane, count: u64) {
     })
     .await;
     let wanted = Wanted::of(End::Completed, count).and(End::Reset, count);
-    lane.settle("gRPC health, checked and watched", wanted).await;
+    lane.settle("gRPC health, checked and watched", wanted)
+        .await;
 }
 
 /// Calls that hang, and whose callers give them up one by one; the channel lives on.
 async fn given_up(lane: &mut Lane, count: u64) {
     let channel = channel(&lane.address()).await;
     hang(lane, &channel, count).await.let_go().await;
-    lane.settle("gRPC given up", Wanted::of(End::Reset, 2 * count)).await;
+    lane.settle("gRPC given up", Wanted::of(End::Reset, 2 * count))
+        .await;
     let alive = call_greeter(channel, "Greet", "again").await;
     assert_eq!(alive.expect("it lives on"), "hello again");
-    lane.settle("gRPC unary", Wanted::of(End::Completed, 1)).await;
+    lane.settle("gRPC unary", Wanted::of(End::Completed, 1))
+        .await;
 }
 
 /// Calls that hang, and whose connection goes.
@@ -111,7 +119,8 @@ async fn lost(lane: &mut Lane, count: u64) {
     let hanging = hang(lane, &channel, count).await;
     // With the runtime goes the task that has the connection
     runtime.shutdown_background();
-    lane.settle("gRPC connection lost", Wanted::of(End::Gone, 2 * count)).await;
+    lane.settle("gRPC connection lost", Wanted::of(End::Gone, 2 * count))
+        .await;
     hanging.let_go().await;
 }
 

@@ -54,7 +54,11 @@ async fn curls(lane: &mut Lane) {
             &to,
         ])
         .await;
-        assert_eq!(said.lines().filter(|l| *l == "1100000").count() as u64, uploads, "{said}");
+        assert_eq!(
+            said.lines().filter(|l| *l == "1100000").count() as u64,
+            uploads,
+            "{said}"
+        );
         completed(lane, name, uploads).await;
     }
     for version in ["--http1.1", "--http2-prior-knowledge"] {
@@ -66,10 +70,13 @@ async fn curls(lane: &mut Lane) {
 async fn killed(lane: &mut Lane, version: &str, count: u64) {
     let hang = format!("http://{}/hang", lane.server.port());
     let arrived = lane.gate.arrived();
-    let curls: Vec<_> = (0..count).map(|_| curl_to_kill(&[version, &hang])).collect();
+    let curls: Vec<_> = (0..count)
+        .map(|_| curl_to_kill(&[version, &hang]))
+        .collect();
     lane.gate.wait(arrived + count, "curl").await;
     drop(curls);
-    lane.settle("curl, killed", Wanted::of(End::Gone, count)).await;
+    lane.settle("curl, killed", Wanted::of(End::Gone, count))
+        .await;
 }
 
 /// With prior knowledge, older curls cannot use an HTTP/2 connection twice.

@@ -13,7 +13,8 @@ pub(crate) async fn sockets(lane: &mut Lane, each: u64) {
         open.push(connect(lane.server.port()).await);
     }
     // All sockets are open, and no request is
-    lane.settle("websocket", Wanted::of(End::Completed, count)).await;
+    lane.settle("websocket", Wanted::of(End::Completed, count))
+        .await;
     for socket in &mut open {
         for word in 0..lane.chance.among(1..10) {
             let word = Message::text(word.to_string());

@@ -25,7 +25,11 @@ async fn pipelined(lane: &mut Lane, connections: u64) {
             let mut text = String::new();
             for request in 0..count {
                 let bytes = chance.among(0..500);
-                let last = if request + 1 == count { "connection: close\r\n" } else { "" };
+                let last = if request + 1 == count {
+                    "connection: close\r\n"
+                } else {
+                    ""
+                };
                 let word = if chance.one_in(2) { "plain" } else { "unknown" };
                 let _ = write!(
                     text,
@@ -40,7 +44,8 @@ async fn pipelined(lane: &mut Lane, connections: u64) {
         }
     })
     .await;
-    lane.settle("pipelining", Wanted::of(End::Completed, requests)).await;
+    lane.settle("pipelining", Wanted::of(End::Completed, requests))
+        .await;
 }
 
 /// Of several requests in one write the last hangs, and the client leaves.
@@ -51,7 +56,8 @@ async fn pipelined_and_left(lane: &mut Lane, connections: u64) {
     for _ in 0..connections {
         let mut raw = Raw::connect(at, lane.chance.one_in(2)).await;
         let of = |word| format!("GET /{word}?bytes=5 HTTP/1.1\r\nhost: lives\r\n\r\n");
-        raw.say(&[of("plain"), of("plain"), of("hang")].concat()).await;
+        raw.say(&[of("plain"), of("plain"), of("hang")].concat())
+            .await;
         clients.push(raw);
     }
     gate.wait(arrived + connections, "pipelining, left").await;
@@ -67,14 +73,18 @@ async fn old(lane: &mut Lane, count: u64) {
         let word = if chance.one_in(2) { "plain" } else { "unknown" };
         let bytes = chance.among(1..2000);
         let mut raw = Raw::connect(at, false).await;
-        raw.say(&format!("GET /{word}?bytes={bytes}&frames=3 HTTP/1.0\r\n\r\n")).await;
+        raw.say(&format!(
+            "GET /{word}?bytes={bytes}&frames=3 HTTP/1.0\r\n\r\n"
+        ))
+        .await;
         let heard = raw.hear_all().await;
         let body = heard.split_once("\r\n\r\n").expect("a head").1;
         let frames = if word == "plain" { 1 } else { 3 };
         assert_eq!(body.len() as u64, frames * bytes, "{heard}");
     })
     .await;
-    lane.settle("HTTP/1.0", Wanted::of(End::Completed, count)).await;
+    lane.settle("HTTP/1.0", Wanted::of(End::Completed, count))
+        .await;
 }
 
 /// The client sends its body when it is told to.
@@ -94,7 +104,8 @@ async fn expects(lane: &mut Lane, count: u64) {
         raw.hear(&format!("\r\n\r\n{body}")).await;
     })
     .await;
-    lane.settle("Expect: 100-continue", Wanted::of(End::Completed, count)).await;
+    lane.settle("Expect: 100-continue", Wanted::of(End::Completed, count))
+        .await;
 }
 
 /// The handler answers without asking for the body.
@@ -111,7 +122,8 @@ async fn expects_and_is_refused(lane: &mut Lane, count: u64) {
         assert!(heard.starts_with("HTTP/1.1 500"), "{heard}");
     })
     .await;
-    lane.settle("Expect, refused", Wanted::of(End::Completed, count)).await;
+    lane.settle("Expect, refused", Wanted::of(End::Completed, count))
+        .await;
 }
 
 /// A client that has said all it will say still wants its answer; hyper takes the end of its half
@@ -130,6 +142,7 @@ async fn half_closed(lane: &mut Lane, count: u64) {
     for client in &mut clients {
         client.shutdown().await.expect("it is open");
     }
-    lane.settle("client closes its half", Wanted::of(End::Gone, count)).await;
+    lane.settle("client closes its half", Wanted::of(End::Gone, count))
+        .await;
     drop(clients);
 }
