@@ -127,8 +127,9 @@ async fn left<B: Body<Data = Bytes> + Unpin>(
         "hang_upload" => {
             let first = body.frame().await;
             gate.arrive();
-            // What comes of the rest is not our subject: there is no answer, whatever it is.
             while first.is_some() && matches!(body.frame().await, Some(Ok(_))) {}
+            gate.desert();
+            // There is no answer, whatever the body says.
             drop(first);
             pending().await
         }

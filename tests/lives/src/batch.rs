@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use redhanded::Redhanded;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -93,18 +94,21 @@ pub struct Lane {
     /// This lane's chance.
     pub chance: Chance,
     name: String,
+    /// Whether the connections of its servers are watched.
+    pub proved: bool,
     table: Arc<Table>,
     before: [u64; 5],
 }
 
 impl Lane {
-    /// A lane with a server of this flavour.
-    pub async fn new(flavour: Flavour, table: &Arc<Table>) -> Self {
-        let name = format!("{flavour:?}").to_lowercase();
+    /// A lane with a server of this flavour, whose connections are watched or not.
+    pub async fn new(flavour: Flavour, proved: bool, table: &Arc<Table>) -> Self {
+        let watching = if proved { "watching " } else { "" };
+        let name = format!("{watching}{flavour:?}").to_lowercase();
         // Short, so that some of what hangs is caught and its slot kept: both lives are lived.
         let watched = Watched::new(&name, Duration::from_millis(100));
         let gate = Gate::default();
-        let server = Server::start(flavour, &watched, &gate).await;
+        let server = Server::start(flavour, proved, &watched, &gate).await;
         Self {
             chance: Chance::of(&name),
             before: counted(&watched.redhanded.stats().ended),
@@ -112,6 +116,7 @@ impl Lane {
             gate,
             server,
             name,
+            proved,
             table: table.clone(),
         }
     }
@@ -139,7 +144,7 @@ impl Lane {
         let after = counted(&stats.ended);
         let got: [u64; 5] = std::array::from_fn(|way| after[way] - self.before[way]);
         self.before = after;
-        let expected = wanted.ends(false);
+        let expected = wanted.ends(self.proved);
         let batch = format!("{}: {kind}", self.name);
         if !empty {
             let leaked = redhanded.in_flight() as u64;
@@ -244,7 +249,8 @@ impl Lane {
         while left > 0 {
             let wave = self.chance.among(1..100).min(left);
             let hanging = self.hang(kind, protocol, leaves, wave).await;
-            more += hanging.leave(leaves).await;
+            let redhanded = self.watched.redhanded.clone();
+            more += hanging.leave(leaves, &redhanded).await;
             left -= wave;
         }
         let wanted = Wanted::of(end, count).and(End::Completed, more);
@@ -334,7 +340,7 @@ pub struct Hanging {
 impl Hanging {
     /// The clients leave; returns how many more requests they have made to see whether their
     /// connections still live.
-    async fn leave(mut self, leaves: Leaves) -> u64 {
+    async fn leave(mut self, leaves: Leaves, redhanded: &Redhanded) -> u64 {
         if leaves == Leaves::Stream {
             self.requests.shutdown().await;
             for client in &mut self.clients {
@@ -342,6 +348,8 @@ impl Hanging {
                 let answer = read(client.send(request)).await;
                 assert_eq!(answer.expect("the connection lives on"), StatusCode::OK);
             }
+            // It does so until the streams are gone: else the clients would be
+            comes(|| redhanded.in_flight() == 0).await;
             return self.clients.len() as u64;
         }
         self.clients.clear();

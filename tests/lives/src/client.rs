@@ -3,13 +3,13 @@
 use crate::frames::Frames;
 use crate::serve::Address;
 use crate::tls;
+use crate::wire::{Io, Wire};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use socket2::SockRef;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
@@ -28,15 +28,13 @@ enum Send {
     H2(http2::SendRequest<Frames>),
 }
 
-/// One connection. Dropping it closes it.
+/// One connection. Dropping it closes it at once, with no goodbye.
 #[derive(Debug)]
 pub struct Client {
     send: Send,
     connection: JoinHandle<()>,
+    wire: Wire,
 }
-
-trait Io: AsyncRead + AsyncWrite + Unpin + std::marker::Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + std::marker::Send> Io for T {}
 
 /// A TCP connection that is closed by a reset instead of an orderly end if `reset` says so.
 pub(crate) async fn tcp(at: std::net::SocketAddr, reset: bool) -> TcpStream {
@@ -65,7 +63,8 @@ impl Client {
             }
             Address::Unix(path) => Box::new(UnixStream::connect(path).await.expect("it listens")),
         };
-        let io = TokioIo::new(io);
+        let wire = Wire::new(io);
+        let io = TokioIo::new(wire.clone());
         let (send, connection) = match protocol {
             Protocol::H1 => {
                 let (send, connection) = http1::handshake(io).await.expect("HTTP/1.1");
@@ -84,7 +83,11 @@ impl Client {
                 )
             }
         };
-        Self { send, connection }
+        Self {
+            send,
+            connection,
+            wire,
+        }
     }
 
     /// Sends a request; the answer's head is in the future, which is the caller's to drop.
@@ -126,6 +129,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.wire.cut();
         self.connection.abort();
     }
 }

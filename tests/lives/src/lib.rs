@@ -21,6 +21,7 @@ mod serve;
 mod table;
 mod tls;
 pub mod tools;
+mod wire;
 
 pub use batch::{Chance, Hanging, Lane, Leaves, read, scale, seed};
 pub use client::{Client, Protocol};

@@ -6,19 +6,23 @@ use crate::gate::Gate;
 use crate::grpc;
 use crate::install::Watched;
 use crate::tls;
+use futures_util::stream::{self, Stream, StreamExt};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use redhanded::{ClientAddress, Listener, WatchedIo};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
-use tower::{BoxError, Service};
+use tokio_rustls::TlsAcceptor;
+use tower::{BoxError, Service, ServiceExt};
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,37 +62,67 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server in the current runtime.
-    pub async fn start(flavour: Flavour, watched: &Watched, gate: &Gate) -> Self {
+    /// Starts a server in the current runtime. Where `proved`, its connections are watched, too, and
+    /// say when their client has gone.
+    ///
+    /// # Panics
+    ///
+    /// If connections of tonic are to be watched: it takes none but those that it knows.
+    pub async fn start(flavour: Flavour, proved: bool, watched: &Watched, gate: &Gate) -> Self {
+        let redhanded = &watched.redhanded;
         match flavour {
             Flavour::Axum => {
                 let (listener, at) = tcp().await;
                 let (finish, finished) = oneshot::channel();
                 let router = router(watched, gate);
-                Self::of(Address::Tcp(at), Some(finish), async {
-                    let serve = axum::serve(listener, router);
-                    let serve = serve.with_graceful_shutdown(async { drop(finished.await) });
-                    serve.await.expect("it serves");
-                })
+                let finished = async { drop(finished.await) };
+                let address = Address::Tcp(at);
+                if proved {
+                    let listener = redhanded.listener(listener);
+                    let router = router.into_make_service_with_connect_info::<ClientAddress>();
+                    let serve = axum::serve(listener, router).with_graceful_shutdown(finished);
+                    Self::of(address, Some(finish), async {
+                        serve.await.expect("it serves")
+                    })
+                } else {
+                    let serve = axum::serve(listener, router).with_graceful_shutdown(finished);
+                    Self::of(address, Some(finish), async {
+                        serve.await.expect("it serves")
+                    })
+                }
             }
-            Flavour::Unix => unix(watched, gate),
+            Flavour::Unix => unix(proved, watched, gate),
             Flavour::Tls => {
                 let (listener, at) = tcp().await;
-                let router = router(watched, gate);
-                Self::of(Address::Tls(at), None, accept_tls(listener, router))
+                let (router, acceptor) = (router(watched, gate), tls::acceptor());
+                let address = Address::Tls(at);
+                if proved {
+                    let accepted = watched_connections(redhanded.listener(listener));
+                    Self::of(address, None, accept(accepted, Some(acceptor), router))
+                } else {
+                    Self::of(
+                        address,
+                        None,
+                        accept(connections(listener), Some(acceptor), router),
+                    )
+                }
             }
             Flavour::Bare => {
                 let (listener, at) = tcp().await;
                 let service = Bare::new(watched, gate);
-                Self::of(Address::Tcp(at), None, accept(listener, service))
+                let address = Address::Tcp(at);
+                if proved {
+                    let accepted = watched_connections(redhanded.listener(listener));
+                    Self::of(address, None, accept(accepted, None, service))
+                } else {
+                    Self::of(address, None, accept(connections(listener), None, service))
+                }
             }
             Flavour::Tonic => {
+                assert!(!proved, "tonic takes no connections but its own");
                 let (listener, at) = tcp().await;
-                Self::of(
-                    Address::Tcp(at),
-                    None,
-                    grpc::serve(listener, watched.layer(), gate.clone()),
-                )
+                let serve = grpc::serve(listener, watched.layer(), gate.clone());
+                Self::of(Address::Tcp(at), None, serve)
             }
         }
     }
@@ -171,39 +205,84 @@ async fn tcp() -> (TcpListener, SocketAddr) {
     (listener, at)
 }
 
-fn unix(watched: &Watched, gate: &Gate) -> Server {
+fn unix(proved: bool, watched: &Watched, gate: &Gate) -> Server {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("lives.sock");
     let listener = UnixListener::bind(&path).expect("a socket");
     let router = router(watched, gate);
-    let mut server = Server::of(Address::Unix(path), None, async {
-        axum::serve(listener, router).await.expect("it serves");
-    });
+    let address = Address::Unix(path);
+    let mut server = if proved {
+        let listener = watched.redhanded.listener(listener);
+        let router = router.into_make_service_with_connect_info::<ClientAddress>();
+        Server::of(address, None, async {
+            axum::serve(listener, router).await.expect("it serves")
+        })
+    } else {
+        Server::of(address, None, async {
+            axum::serve(listener, router).await.expect("it serves")
+        })
+    };
     server._dir = Some(dir);
     server
 }
 
-async fn accept(listener: TcpListener, service: Bare) {
-    let mut connections = JoinSet::new();
-    loop {
+/// A connection, and who is at its other end if it is watched.
+type Accepted<IO> = (IO, Option<ClientAddress>);
+
+fn connections(listener: TcpListener) -> impl Stream<Item = Accepted<TcpStream>> + Send {
+    stream::unfold(listener, |listener| async {
         let (io, _) = listener.accept().await.expect("a connection");
-        connections.spawn(connection(io, service.clone()));
-        while connections.try_join_next().is_some() {}
-    }
+        Some(((io, None), listener))
+    })
 }
 
-async fn accept_tls(listener: TcpListener, router: axum::Router) {
-    let acceptor = tls::acceptor();
-    let mut connections = JoinSet::new();
-    loop {
+fn watched_connections(
+    listener: Listener<TcpListener>,
+) -> impl Stream<Item = Accepted<WatchedIo<TcpStream>>> + Send {
+    stream::unfold(listener, |listener| async {
         let (io, _) = listener.accept().await.expect("a connection");
-        let (acceptor, router) = (acceptor.clone(), router.clone());
-        connections.spawn(async move {
-            if let Ok(io) = acceptor.accept(io).await {
-                connection(io, router).await;
+        let client = io.client();
+        Some(((io, Some(client)), listener))
+    })
+}
+
+/// Serves every connection in a task of its own, all of which end with this one.
+async fn accept<IO, S, B>(
+    connections: impl Stream<Item = Accepted<IO>> + Send,
+    tls: Option<TlsAcceptor>,
+    service: S,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let (mut connections, mut tasks) = (pin!(connections), JoinSet::new());
+    while let Some((io, client)) = connections.next().await {
+        // What HTTP/2 does not know in the task of a stream, it is told
+        let service = service
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                if let Some(client) = client {
+                    request.extensions_mut().insert(client);
+                }
+                request
+            });
+        let tls = tls.clone();
+        tasks.spawn(async move {
+            match tls {
+                None => connection(io, service).await,
+                Some(tls) => {
+                    if let Ok(io) = tls.accept(io).await {
+                        connection(io, service).await;
+                    }
+                }
             }
         });
-        while connections.try_join_next().is_some() {}
+        while tasks.try_join_next().is_some() {}
     }
 }
 

@@ -486,10 +486,14 @@ impl Slot {
         self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
     }
 
-    /// Counts the way that was noted; one writer, so that no atomic addition is needed.
+    /// Counts the way that was noted; one writer, so that no atomic addition is needed. A head that
+    /// was waited for is no request: the one that comes of it counts for itself.
     #[inline]
     pub(crate) fn count_end(&self) {
         let life = self.life.load(Ordering::Relaxed);
+        if life & STAGE == Stage::Head as u32 {
+            return;
+        }
         let way = (life >> 8 & 0x7 | (life & CHILD) >> 3) as usize;
         if let Some(count) = self.ends.get(way) {
             count.store(

@@ -9,7 +9,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 pub(crate) async fn calls(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Tonic, &table).await;
+    let mut lane = Lane::new(Flavour::Tonic, false, &table).await;
     for _ in 0..4 {
         unary(&mut lane, scale(100)).await;
         streaming(&mut lane, scale(50)).await;

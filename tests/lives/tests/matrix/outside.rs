@@ -4,8 +4,8 @@ use redhanded_lives::tools::{curl, curl_to_kill, h2load, nghttp};
 use redhanded_lives::{End, Flavour, Lane, Table, Wanted, scale};
 use std::sync::Arc;
 
-pub(crate) async fn outside(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Axum, &table).await;
+pub(crate) async fn outside(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Axum, proved, &table).await;
     curls(&mut lane).await;
     nghttps(&mut lane).await;
     loads(&mut lane).await;

@@ -7,8 +7,8 @@ use redhanded_lives::{
 };
 use std::sync::Arc;
 
-pub(crate) async fn server_ends(table: Arc<Table>) {
-    let mut lane = Lane::new(Flavour::Axum, &table).await;
+pub(crate) async fn server_ends(proved: bool, table: Arc<Table>) {
+    let mut lane = Lane::new(Flavour::Axum, proved, &table).await;
     for protocol in [H1, H2] {
         for kind in kind::CLIENT_GOES.iter().chain([&kind::UPLOAD]) {
             aborted(&mut lane, kind, protocol, scale(60)).await;
@@ -21,7 +21,7 @@ pub(crate) async fn server_ends(table: Arc<Table>) {
 
 /// A second server of the lane's install.
 async fn another(lane: &Lane, flavour: Flavour) -> Server {
-    Server::start(flavour, &lane.watched, &lane.gate).await
+    Server::start(flavour, lane.proved, &lane.watched, &lane.gate).await
 }
 
 /// A shutdown that has lost its patience: the tasks of the connections are aborted.
@@ -87,14 +87,23 @@ async fn finished(lane: &mut Lane, protocol: Protocol, count: u64) {
 
 /// By HTTP/1.1, hyper keeps a handler whose client has gone, if it went in the middle of its upload
 /// or with more requests said than were asked for: the request is in flight, and rightly so, until
-/// something on our side ends it.
+/// something on our side ends it. Then the client is known to have gone where hyper has read on.
 async fn deserted(lane: &mut Lane, count: u64) {
     let server = another(lane, Flavour::Bare).await;
     let address = server.address.clone();
+    let (gate, before) = (lane.gate.clone(), lane.gate.deserted());
     let hanging = lane
         .hang_at(&address, &kind::UPLOAD, H1, Leaves::Close, count)
         .await;
     hanging.let_go().await;
+    // Before hyper has heard of it, nobody knows
+    assert!(redhanded_lives::comes(|| gate.deserted() == before + count).await);
+    assert_eq!(lane.watched.redhanded.in_flight() as u64, count);
+    server.abort();
+    let name = "deserted upload H1, server aborted";
+    lane.settle(name, Wanted::of(End::Gone, count)).await;
+
+    let server = another(lane, Flavour::Bare).await;
     let arrived = lane.gate.arrived();
     let ask = |word| format!("GET /{word} HTTP/1.1\r\nhost: lives\r\n\r\n");
     let (hang, plain) = (ask("hang"), ask("plain"));
@@ -106,8 +115,8 @@ async fn deserted(lane: &mut Lane, count: u64) {
     }
     lane.gate.wait(arrived + count, "pipelining").await;
     drop(clients);
-    assert_eq!(lane.watched.redhanded.in_flight() as u64, 2 * count);
+    assert_eq!(lane.watched.redhanded.in_flight() as u64, count);
     server.abort();
-    let name = "deserted H1, server aborted";
-    lane.settle(name, Wanted::of(End::Dropped, 2 * count)).await;
+    let name = "deserted pipeline H1, server aborted";
+    lane.settle(name, Wanted::of(End::Dropped, count)).await;
 }
