@@ -31,6 +31,8 @@ pub(super) struct Named {
     /// Where a pending future waits, such as `tokio::sync::Mutex::lock`.
     pub(super) leaf: Option<String>,
     pub(super) waiting_for: Option<WaitingFor>,
+    /// It does not wait at its leaf, but yields to tokio's scheduler.
+    pub(super) yields: bool,
 }
 
 impl Namer {
@@ -210,10 +212,15 @@ fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
         named.leaf = label;
         named.waiting_for = what;
     }
+    named.yields = named.leaf.as_deref().is_some_and(is_yield);
     named.culprit = stacks
         .first()
         .and_then(|s| s.frames.iter().find(|f| f.user))
         .map(culprit_of);
+}
+
+fn is_yield(leaf: &str) -> bool {
+    leaf.starts_with("tokio::task::") && leaf.contains("yield_now")
 }
 
 #[cfg(all(test, not(redhanded_loom)))]

@@ -18,6 +18,8 @@ pub struct Observed {
     pub poll: Option<StandingPoll>,
     /// What came of asking its future where it waits; `None` inside a poll.
     pub look: Option<Look>,
+    /// How it is polled, where that is often.
+    pub polling: Option<Polling>,
     /// The workers of its runtime.
     pub crowd: Crowd,
     /// What could not be observed here, in plain words.
@@ -97,6 +99,25 @@ pub enum Look {
         /// tokio's budget was used up: "pending" means nothing.
         budget_exhausted: bool,
     },
+}
+
+/// Polls of a request that is polled all the time, counted over a while, some of them captured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Polling {
+    /// Over which time, in milliseconds.
+    pub window_ms: f64,
+    /// Polls a second.
+    pub polls_per_second: f64,
+    /// Frames of its body a second.
+    pub frames_per_second: f64,
+    /// Polls that were captured.
+    pub captures: u32,
+    /// Those among them in which it woke itself.
+    pub woke_itself: u32,
+    /// Those that ended because tokio's budget was used up.
+    pub budget_exhausted: u32,
+    /// Names have shown that it yields to the scheduler.
+    pub yields: bool,
 }
 
 /// The workers of a request's runtime.

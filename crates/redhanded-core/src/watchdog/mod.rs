@@ -15,6 +15,7 @@ mod clocks;
 mod episodes;
 mod open_case;
 mod pauses;
+mod spinning;
 mod standing;
 mod storm;
 mod trouble;

@@ -13,6 +13,7 @@ mod bodies;
 mod cpu;
 mod options;
 mod peers;
+mod spin;
 mod waits;
 
 use axum::routing::{any, get};
@@ -142,7 +143,13 @@ fn install(options: &Options) -> Result<Redhanded, redhanded::Error> {
 fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn Error>> {
     let mut app = Router::new().route("/healthy", get(async || "well"));
     for name in &options.stalls {
-        let kinds = [cpu::stall, blocked::stall, waits::stall, bodies::stall];
+        let kinds = [
+            cpu::stall,
+            blocked::stall,
+            waits::stall,
+            bodies::stall,
+            spin::stall,
+        ];
         let stall = kinds.iter().find_map(|kind| kind(name));
         let stall = stall.ok_or_else(|| format!("there is no stall {name:?}"))?;
         let parameter = if name == "reset" { "token" } else { "id" };
