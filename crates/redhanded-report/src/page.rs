@@ -299,6 +299,9 @@ fn counts_part(page: &mut Brush, evidence: &Evidence) {
     let workers = machine.and_then(|machine| Some((machine.workers_busy?, machine.workers_total?)));
     let parts = [
         evidence.polls.map(|polls| format!("polls {polls}")),
+        evidence
+            .polls_per_second
+            .map(|rate| format!("{rate:.0} polls a second")),
         evidence.wakes.map(|wakes| format!("wakes {wakes}")),
         evidence
             .busy_ms

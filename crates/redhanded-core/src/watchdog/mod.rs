@@ -11,6 +11,7 @@ mod listeners;
 mod open_case;
 mod pauses;
 mod sockets;
+mod spinning;
 mod standing;
 mod storm;
 mod trouble;

@@ -1,6 +1,7 @@
 //! A request that became overdue, from the first look until its end.
 
 use super::children::ChildLooks;
+use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms, shared_from_root};
 use super::{Parts, crowd};
 use crate::case::{Case, ChildSeen, Sampled};
@@ -60,6 +61,7 @@ pub(super) struct Gathering {
     no_waker: bool,
     wakes: u32,
     starts: u32,
+    spinning: Spinning,
 }
 
 /// What a look found.
@@ -161,9 +163,21 @@ impl OpenCase {
         if slot.hand.has_ended() {
             return Some(Self::pending(slot, None, At::Ended, parts, now_ns));
         }
-        let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
+        let looked_ns = now_ns.saturating_sub(gathering.since_ns);
+        let age_ns = parts.pauses.charged(slot.started_ns(), now_ns);
+        let spinning = &mut gathering.spinning;
+        match spinning.advance(slot, (age_ns, looked_ns), now_ns) {
+            Counted::NotYet => return None,
+            Counted::Yes(mail, polling) => {
+                let mut found = Self::polled(slot, &mail, Self::at(slot), parts, now_ns);
+                found.observed.polling = Some(polling);
+                return Some(found);
+            }
+            Counted::No => {}
+        }
+        let out_of_patience = looked_ns >= PATIENCE_NS;
         if slot.poll_mark().inside() {
-            let hurry = now_ns.saturating_sub(gathering.since_ns) >= HURRY_NS;
+            let hurry = looked_ns >= HURRY_NS;
             return Self::gather_inside(slot, parts, now_ns, hurry, out_of_patience);
         }
         match slot.stage() {
@@ -245,6 +259,9 @@ impl OpenCase {
         let mail = slot.mailbox.try_lock().and_then(|mut m| m.take());
         // What lies there before we have asked is the answer to an older question.
         if let Some(mail) = mail.filter(|_| gathering.woken_at_ns.is_some()) {
+            if spinning::is_restless(&mail) && gathering.spinning.begin(slot, now_ns) {
+                return None;
+            }
             let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
                 return Some(Self::polled(slot, &mail, at, parts, now_ns));
@@ -429,6 +446,10 @@ impl OpenCase {
             None => fingerprint(verdict.class, &found.stacks, self.route),
         };
         self.name_child(&mut verdict);
+        let mut if_it_yields = spinning::if_it_yields(&found.observed);
+        if let Some(verdict) = &mut if_it_yields {
+            self.name_child(verdict);
+        }
         let labels = self.labels(&mut found.observed);
         found.observed.missing.extend(missing);
         self.looks += 1;
@@ -465,6 +486,7 @@ impl OpenCase {
             elapsed_ns,
             slow_after_ns: self.slot.slow_after_ns(),
             verdict,
+            if_it_yields,
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,
