@@ -87,6 +87,7 @@ where
             let response = Response::new(several(Frames::unknown()));
             named(response, header::CONTENT_LENGTH, &length)
         }
+        "told" => Response::new(several(Frames::over())),
         "over" => Response::new(Frames::over()),
         "none" => with(204, several(Frames::unknown())),
         "unmodified" => {

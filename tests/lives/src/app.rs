@@ -84,7 +84,9 @@ async fn events(
 }
 
 /// Says back what it hears until the client has enough.
-async fn socket(upgrade: WebSocketUpgrade) -> Response {
+async fn socket(Query(asked): Asked, upgrade: WebSocketUpgrade) -> Response {
+    let delay_us = asked.get("delay_us").copied().unwrap_or(0);
+    tokio::time::sleep(Duration::from_micros(delay_us)).await;
     upgrade.on_upgrade(async |mut socket: WebSocket| {
         while let Some(Ok(message)) = socket.recv().await {
             if socket.send(message).await.is_err() {

@@ -64,7 +64,7 @@ impl Frames {
         }
     }
 
-    /// A body that has ended at once and does not say how long it is.
+    /// A body that does not say how long it is, but which frame is the last; empty as yet.
     pub fn over() -> Self {
         Self {
             tells_end: true,

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -18,7 +19,8 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// `Greet`, `Refuse` and `Hang` give one answer or none; `Follow` and `FollowForEver` a stream.
+/// `Greet`, `Refuse` and `Hang` give one answer or none; `Follow`, `FollowSlowly` and
+/// `FollowForEver` a stream.
 #[derive(Clone)]
 struct Greeter {
     gate: Gate,
@@ -41,11 +43,21 @@ async fn unary(word: String, name: String, gate: Gate) -> Result<Response<String
     }
 }
 
+/// Such a time lies between two rows of a slow stream.
+const PACE: Duration = Duration::from_millis(20);
+
+async fn later<T>(row: T) -> T {
+    tokio::time::sleep(PACE).await;
+    row
+}
+
 fn streamed(word: &str, name: &str, gate: Gate) -> Stream {
     let count = name.parse().unwrap_or(3_u64);
     let rows = stream::iter((0..count).map(|row| Ok(row.to_string())));
-    if word == "Follow" {
-        return rows.boxed();
+    match word {
+        "Follow" => return rows.boxed(),
+        "FollowSlowly" => return rows.then(later).boxed(),
+        _ => {}
     }
     let rest = stream::once(async move {
         gate.arrive();

@@ -126,9 +126,10 @@ impl Kind {
 pub const LIGHT: Kind = Kind::get("plain GET", "/plain");
 
 /// Those that come to a good end on any server.
-pub const WHOLE: [Kind; 23] = [
+pub const WHOLE: [Kind; 24] = [
     LIGHT,
     Kind::get("body of unknown length", "/unknown"),
+    Kind::get("stream that tells its end", "/told"),
     Kind::get("sized body in frames", "/frames"),
     Kind::get("trailers", "/trailers"),
     Kind::get("sized body and trailers", "/sized_trailers"),

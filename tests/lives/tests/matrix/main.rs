@@ -49,6 +49,9 @@ async fn every_kind_and_every_end() {
 
 /// What every server of HTTP has to do right, in one protocol.
 async fn whole(lane: &mut Lane, protocol: Protocol, each: u64) {
+    let bulk = scale(20 * each);
+    lane.whole(&kind::LIGHT, protocol, bulk, End::Completed)
+        .await;
     for kind in &kind::WHOLE {
         lane.whole(kind, protocol, scale(each), End::Completed)
             .await;
