@@ -30,7 +30,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = redhanded.listener(listen().await?);
     loop {
         let (io, _) = listener.accept().await?;
-        let service = service.clone();
         tokio::spawn(async move {
             let server = auto::Builder::new(TokioExecutor::new());
             let served = server.serve_connection(TokioIo::new(io), service).await;
