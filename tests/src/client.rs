@@ -29,6 +29,11 @@ impl Asked {
         self
     }
 
+    /// More of its body; an error if the server has closed the connection.
+    pub fn send_more(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
     /// One more request on this connection, after the answer to the former was read.
     pub fn get_again(mut self, target: &str) -> Self {
         self.answer.clear();

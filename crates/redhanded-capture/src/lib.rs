@@ -7,6 +7,7 @@
 //! | runs | [`Sampler::sample`]: a signal whose handler copies registers and 64 KiB of stack | a pause of some 10 µs |
 //! | blocks its thread | [`Sampler::sample`]: `/proc` and a read of our own memory, no signal | nothing |
 //! | waits as a future | [`capture_poll`]: one poll with a waker that notes who clones it | one extra poll |
+//! | waits for a host | [`sockets_behind`]: what its leaf had at hand, looked up in the epoll sets | 1 µs a registered socket |
 //!
 //! Stacks come back as addresses ([`RawStack`]); names are looked up later and elsewhere ([`Symbolizer`]).
 //! Linux on `x86_64` can do everything. Elsewhere what is missing says so ([`Sampler::abilities`], [`NoStack`]); nothing else changes.

@@ -94,6 +94,7 @@ pub fn capture_poll<R>(
     poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
 ) -> Poll<R> {
     let mut recorder = Recorder::new(cx.waker());
+    // Last: what the allocator has left on the stack must go too.
     recorder.cleared = Cleared::below_here();
     // Its own address is inside this function's frame, and so below every frame that is not part of the chain.
     let here = &raw const recorder as usize;

@@ -97,13 +97,19 @@ fn begun() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
     (flag.clone(), flag)
 }
 
-/// A server whose connections stay open and silent.
+/// A server that reads and says nothing, and hangs up when its client does: descriptors must not pile up.
 fn silent(at: &str) -> SocketAddr {
     let listener = std::net::TcpListener::bind(at).expect("binds");
     let address = listener.local_addr().expect("bound");
+    let keep = |stream: std::net::TcpStream| {
+        while stream.peek(&mut [0]).is_ok_and(|bytes| bytes > 0) {
+            std::thread::park_timeout(LIMIT);
+        }
+    };
     std::thread::spawn(move || {
-        let kept: Vec<_> = listener.incoming().collect();
-        drop(kept);
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || keep(stream));
+        }
     });
     address
 }

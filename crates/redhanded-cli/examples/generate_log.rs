@@ -1,7 +1,7 @@
 //! Writes a slow-request log to stdout, the same for the same arguments: megabytes, fingerprints.
 //!
 //! ```text
-//! cargo run --release -p redhanded-cli --example generate_log -- 1000 500 > /tmp/big.jsonl
+//! cargo run --release -p redhanded-cli --example generate_log -- 1000 500 > big.jsonl
 //! ```
 //!
 //! The lines are made of the example record with stacks of thirty frames: 3 to 6 KB for a catch,

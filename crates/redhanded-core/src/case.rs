@@ -38,6 +38,8 @@ pub(crate) struct Case {
     pub(crate) elapsed_ns: u64,
     pub(crate) slow_after_ns: u64,
     pub(crate) verdict: Verdict,
+    /// The verdict if names show that it yields to the scheduler where it seems to wait.
+    pub(crate) if_it_yields: Option<Verdict>,
     pub(crate) observed: Observed,
     pub(crate) thread: Option<Thread>,
     pub(crate) stacks: Vec<Sampled>,

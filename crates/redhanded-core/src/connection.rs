@@ -132,7 +132,7 @@ pub(crate) struct Word(u64);
 
 impl Word {
     fn new(record: &Record, generation: u32) -> Self {
-        Self(u64::from(generation) << 32 | u64::from(record.index) + 1)
+        Self((u64::from(generation) << 32) | (u64::from(record.index) + 1))
     }
 
     pub(crate) fn from_word(word: u64) -> Option<Self> {

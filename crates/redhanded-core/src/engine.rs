@@ -1,5 +1,6 @@
 //! One install: what its parts share.
 
+use crate::accepting::Listeners;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::registry::{Key, Registry};
@@ -23,6 +24,7 @@ pub struct Engine {
     pub(crate) registry: Registry,
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
+    pub(crate) listeners: Listeners,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -37,6 +39,7 @@ impl Engine {
             registry: Registry::new(index, cores.saturating_mul(2)),
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
+            listeners: Listeners::default(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -169,11 +172,11 @@ impl Engine {
             .compare_exchange(WATCHING, PARKED, Ordering::SeqCst, Ordering::SeqCst);
     }
 
-    /// The watchdog is awake again, or found something at its last look.
-    pub(crate) fn watching(&self) {
-        let _ = self
-            .state
-            .compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst);
+    /// The watchdog is awake again, or found something at its last look. Says whether nobody woke it.
+    pub(crate) fn watching(&self) -> bool {
+        self.state
+            .compare_exchange(PARKED, WATCHING, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 }
 

@@ -8,6 +8,7 @@
 //! watchdog ③ compares and looks ④; rules judge ⑤; the clerk assembles ⑥ and files ⑦. Stages
 //! do not import each other; `tests/imports.rs` of the test crate holds them to that.
 
+mod accepting;
 mod ask;
 mod case;
 mod child;
@@ -31,6 +32,7 @@ mod watchdog;
 mod work;
 mod worker;
 
+pub use accepting::{Accepting, InAccept};
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
 pub use current::Current;

@@ -133,7 +133,8 @@ impl Worker {
     }
 }
 
-fn runtime_number() -> u64 {
+/// Number of the tokio runtime that this thread is in, 0 outside of one. Allocates.
+pub(crate) fn runtime_number() -> u64 {
     let id = tokio::runtime::Handle::try_current().map(|h| h.id().to_string());
     id.ok().and_then(|id| id.parse().ok()).unwrap_or(0)
 }

@@ -129,6 +129,7 @@ fn peer(to: &mut Attributes, peer: &Peer) {
 
 fn observed(to: &mut Attributes, evidence: &Evidence) {
     to.maybe_int("redhanded.polls", evidence.polls);
+    to.maybe_float("redhanded.polls_per_second", evidence.polls_per_second);
     to.maybe_int("redhanded.wakes", evidence.wakes);
     to.maybe_float("redhanded.busy_ms", evidence.busy_ms);
     to.maybe_float("redhanded.cpu_ms", evidence.cpu_ms);

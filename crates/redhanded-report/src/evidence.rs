@@ -12,6 +12,9 @@ pub struct Evidence {
     /// How often its future and body were polled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polls: Option<u64>,
+    /// Polls a second while it was looked at; only where it was polled often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polls_per_second: Option<f64>,
     /// How often it was woken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wakes: Option<u64>,

@@ -89,7 +89,11 @@ pub fn headline(report: &Report) -> String {
             .as_deref()
             .filter(|route| !route.is_empty())
             .unwrap_or(&request.path);
-        add(": ", format!("{} {}", shown(&request.method), shown(asked)));
+        let asked = format!("{} {}", shown(&request.method), shown(asked));
+        // Of a request that is not whole there is nothing but its client.
+        let client = || shown(request.client.as_deref().unwrap_or("?"));
+        let is_whole = !asked.trim().is_empty();
+        add(": ", if is_whole { asked } else { client() });
     }
     if let Some(elapsed) = report.elapsed_ms.filter(|_| report.outcome.is_none()) {
         add(" ", duration(elapsed));
@@ -178,7 +182,10 @@ fn request_part(page: &mut Brush, request: &Request) {
     } else {
         &request.url
     };
-    page.inked(Ink::Bright, &format!("{} {url}", request.method));
+    let asked = format!("{} {url}", request.method);
+    if !asked.trim().is_empty() {
+        page.inked(Ink::Bright, &asked);
+    }
     page.optional("route", request.route.as_deref());
     let params = [
         ("path", &request.params.path),
@@ -299,6 +306,9 @@ fn counts_part(page: &mut Brush, evidence: &Evidence) {
     let workers = machine.and_then(|machine| Some((machine.workers_busy?, machine.workers_total?)));
     let parts = [
         evidence.polls.map(|polls| format!("polls {polls}")),
+        evidence
+            .polls_per_second
+            .map(|rate| format!("{rate:.0} polls a second")),
         evidence.wakes.map(|wakes| format!("wakes {wakes}")),
         evidence
             .busy_ms

@@ -99,7 +99,11 @@ async fn hundred_streams(watched: &crate::watched::Watched, server: SocketAddr) 
         let path = report.request.as_ref().map(|q| q.path.clone());
         let n = path.as_deref().and_then(|p| p.strip_prefix("/slow/"));
         let n: usize = n.expect("a slow one").parse().expect("a number");
-        let own = if n % 2 == 0 { &one_is } else { &two_is };
+        let own = if n.is_multiple_of(2) {
+            &one_is
+        } else {
+            &two_is
+        };
         assert_eq!(client(report).as_ref(), Some(own), "{path:?}");
         named += 1;
     }

@@ -208,13 +208,13 @@ async fn what_follows_an_upgrade_is_no_head() {
             let upgrade = hyper::upgrade::on(&mut request);
             tokio::spawn(async move {
                 let io = upgrade.await.expect("an upgrade");
-                let (mut read, mut write) = tokio::io::split(hyper_util::rt::TokioIo::new(io));
-                tokio::io::copy(&mut read, &mut write).await
+                let mut read = hyper_util::rt::TokioIo::new(io);
+                tokio::io::copy(&mut read, &mut tokio::io::sink()).await
             });
             let answer = axum::response::Response::builder().status(101);
             let answer = answer
                 .header("connection", "upgrade")
-                .header("upgrade", "echo");
+                .header("upgrade", "sink");
             answer.body(axum::body::Body::empty()).expect("a response")
         })
         .layer(layer);
@@ -227,17 +227,13 @@ async fn what_follows_an_upgrade_is_no_head() {
     let (mut stream, _) = connect(server).await;
     say(
         &mut stream,
-        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: sink\r\n\r\n",
     )
     .await;
     let mut read = vec![0; 4096];
     let n = tokio::io::AsyncReadExt::read(&mut stream, &mut read).await;
     assert!(read[..n.expect("an answer")].starts_with(b"HTTP/1.1 101"));
-    for _ in 0..2 {
-        say(&mut stream, b"GET").await;
-        let n = tokio::io::AsyncReadExt::read(&mut stream, &mut read).await;
-        assert_eq!(n.expect("an echo"), 3);
-    }
+    say(&mut stream, b"GET").await;
     let (mut half, own) = connect(server).await;
     say(&mut half, b"GET").await;
     blames_nobody(&watched.caught_head(), &own, "3 bytes");

@@ -90,11 +90,11 @@ pub(crate) fn peer_of(_syscall: &Syscall) -> Option<Peer> {
 
 /// Nothing is cleared here, and so nothing is found.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cleared;
+pub(crate) struct Cleared(());
 
 impl Cleared {
     pub(crate) fn below_here() -> Self {
-        Self
+        Self(())
     }
 
     pub(crate) fn words(&self, _up_to: usize, _each: impl FnMut(u64)) {}

@@ -194,5 +194,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -33,6 +33,10 @@ fn evidence(case: &Case) -> Evidence {
     let observed = &case.observed;
     let mut evidence = Evidence::default();
     evidence.polls = Some(observed.polls);
+    evidence.polls_per_second = observed
+        .polling
+        .as_ref()
+        .map(|p| p.polls_per_second.round());
     if let Some(poll) = &observed.poll {
         evidence.cpu_ms = poll.cpu_ms;
         evidence.longest_poll_ms = Some(poll.stood_ms);

@@ -123,6 +123,9 @@ impl Clerk {
         });
         let samples = case.observed.poll.as_ref().map_or(0, |p| p.samples);
         if let Some(verdict) = &mut report.verdict {
+            if let Some(other) = case.if_it_yields.as_ref().filter(|_| named.yields) {
+                *verdict = of_who_yields(other, verdict);
+            }
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
@@ -192,6 +195,14 @@ impl Clerk {
     }
 }
 
+/// What the watchdog would have said had it known; who is late because of it stays the same.
+fn of_who_yields(other: &Verdict, verdict: &mut Verdict) -> Verdict {
+    let mut other = other.clone();
+    other.victims = verdict.victims;
+    other.victim_ids = std::mem::take(&mut verdict.victim_ids);
+    other
+}
+
 /// The first line where names would take too long: modules and offsets, and no more certainty than
 /// that. Whether a pending request waits for a lock that another holds, for its own client, or for
 /// the socket that it had at hand, is not known before its stack has names, so nobody is accused of it yet.
@@ -203,6 +214,7 @@ fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
     let may_change = |v: &&mut Verdict| {
         v.class == Class::StuckAwait
             || refine::waits_for_a_holder(v)
+            || refine::is_suspected_to_spin(v)
             || (is_pending && refine::is_about_a_host(v))
     };
     if let Some(verdict) = report.verdict.as_mut().filter(may_change) {

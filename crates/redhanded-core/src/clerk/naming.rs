@@ -33,6 +33,8 @@ pub(super) struct Named {
     pub(super) waiting_for: Option<WaitingFor>,
     /// What all of its leaves wait for, those that are known; what a timer is around is in here, the timer is not.
     pub(super) kinds: Vec<WaitKind>,
+    /// It does not wait at its leaf, but yields to tokio's scheduler.
+    pub(super) yields: bool,
 }
 
 impl Namer {
@@ -216,10 +218,15 @@ fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
         named.leaf = label;
         named.waiting_for = what;
     }
+    named.yields = named.leaf.as_deref().is_some_and(is_yield);
     named.culprit = stacks
         .first()
         .and_then(|s| s.frames.iter().find(|f| f.user))
         .map(culprit_of);
+}
+
+fn is_yield(leaf: &str) -> bool {
+    leaf.starts_with("tokio::task::") && leaf.contains("yield_now")
 }
 
 #[cfg(all(test, not(redhanded_loom)))]

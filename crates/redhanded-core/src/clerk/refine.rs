@@ -27,7 +27,10 @@ pub(super) fn refine<'a>(
             .stacks
             .first()
             .is_some_and(|s| s.kind == StackKind::Await);
+        let spins = verdict.class == Class::SpinLoop;
         verdict.cause += &match (&named.leaf, is_await) {
+            (Some(leaf), true) if spins => format!("; at {leaf}, awaited by {place}"),
+            (None, true) if spins => format!("; at {place}"),
             (Some(leaf), true) => format!("; it waits in {leaf}, awaited by {place}"),
             (None, true) => format!("; it waits in {place}"),
             (_, false) if samples > 1 => format!("; all {samples} samples are under {place}"),
@@ -78,8 +81,15 @@ fn compare_with_names(verdict: &mut Verdict, named: &Named) {
 /// A handler that waits for the bytes of its own request is not to blame.
 pub(super) fn waits_for_its_client(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
-    matches!(verdict.class, Class::StuckAwait | Class::ClientStalled)
-        && kind == Some(WaitKind::Client)
+    // An upload at full speed is always ready; who wakes itself does not wait for anybody.
+    let may_wait = matches!(verdict.class, Class::StuckAwait | Class::ClientStalled)
+        || is_suspected_to_spin(verdict);
+    may_wait && kind == Some(WaitKind::Client)
+}
+
+/// It may as well transfer much: what it transfers is known by name only.
+pub(super) fn is_suspected_to_spin(verdict: &Verdict) -> bool {
+    (verdict.class, verdict.confidence) == (Class::SpinLoop, Confidence::Suspected)
 }
 
 /// A lock or permit has a holder, and the holder is the culprit, not who waits.

@@ -25,6 +25,9 @@ pub struct Observed {
     /// The poll it is inside of is work on a thread of its own, where blocking is no harm to others.
     #[serde(default)]
     pub on_blocking_thread: bool,
+    /// How it is polled, where that is often.
+    #[serde(default)]
+    pub polling: Option<Polling>,
     /// The workers of its runtime.
     pub crowd: Crowd,
     /// What has come of a request that is not whole.
@@ -118,6 +121,25 @@ pub enum Look {
         /// tokio's budget was used up: "pending" means nothing.
         budget_exhausted: bool,
     },
+}
+
+/// Polls of a request that is polled all the time, counted over a while, some of them captured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Polling {
+    /// Over which time, in milliseconds.
+    pub window_ms: f64,
+    /// Polls a second.
+    pub polls_per_second: f64,
+    /// Frames of its body a second.
+    pub frames_per_second: f64,
+    /// Polls that were captured.
+    pub captures: u32,
+    /// Those among them in which it woke itself.
+    pub woke_itself: u32,
+    /// Those that ended because tokio's budget was used up.
+    pub budget_exhausted: u32,
+    /// Names have shown that it yields to the scheduler.
+    pub yields: bool,
 }
 
 /// The workers of a request's runtime.

@@ -9,26 +9,30 @@ mod cpu_loop;
 mod evidence;
 mod hosts;
 mod machine_paused;
+mod not_accepted;
 mod silent_peer;
+mod spin_loop;
 mod starved;
 mod stuck_await;
 mod unknown;
 mod unreachable_host;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
-pub use evidence::{At, Crowd, Hog, Look, Observed, Received, StandingPoll};
+pub use evidence::{At, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll};
 use redhanded_report::{Confidence, Verdict};
 
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     starved::rule,
     cpu_loop::rule,
     unreachable_host::rule,
     silent_peer::rule,
     blocked_thread::rule,
+    spin_loop::rule,
     client_stalled::rule,
     stuck_await::rule,
 ];
@@ -355,12 +359,31 @@ mod tests {
             })
     }
 
+    fn any_polling() -> impl Strategy<Value = Polling> {
+        let rates = (any::<f64>(), prop_oneof![Just(0.0), any::<f64>()]);
+        let counts = (0_u32..5, 0_u32..5, any::<u32>(), any::<bool>());
+        (rates, counts).prop_map(
+            |((polls_per_second, frames_per_second), (captures, woke, exhausted, yields))| {
+                Polling {
+                    window_ms: 100.0,
+                    polls_per_second,
+                    frames_per_second,
+                    captures,
+                    woke_itself: woke,
+                    budget_exhausted: exhausted,
+                    yields,
+                }
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn no_evidence_makes_a_rule_panic_or_overclaim(
             elapsed_ms: f64, polls: u64,
             poll in proptest::option::of(any_poll()),
             look in proptest::option::of(any_look()),
+            polling in proptest::option::of(any_polling()),
             workers: u32, standing: u32, hog: bool,
             sockets in proptest::collection::vec(any_peer(), 0..4),
             peer in proptest::option::of(any_peer()),
@@ -369,7 +392,7 @@ mod tests {
             let hog = hog.then(Hog::default);
             let poll = poll.map(|poll| StandingPoll { peer, ..poll });
             let observed = Observed {
-                elapsed_ms, polls, poll, look, sockets, on_blocking_thread,
+                elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling,
                 crowd: Crowd { workers, standing, hog },
                 ..Observed::default()
             };
@@ -386,6 +409,11 @@ mod tests {
                         prop_assert!(poll.samples >= 5 && poll.shared_frames > 0);
                     }
                     Class::Starved => prop_assert!(observed.crowd.hog.is_some() && standing >= workers),
+                    Class::SpinLoop => {
+                        let polling = observed.polling.expect("proved about polls that nobody counted");
+                        prop_assert!(observed.poll.is_none() && polling.captures > 0);
+                        prop_assert!(polling.woke_itself == polling.captures && polling.frames_per_second <= 0.0);
+                    }
                     other => prop_assert!(false, "{other} cannot be proved yet"),
                 }
             }

@@ -1,7 +1,7 @@
 //! Pending at a leaf that holds a waker and is not woken.
 
 use super::hosts::Wait;
-use super::{Look, Observed, spoken};
+use super::{Look, Observed, Polling, spin_loop, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
@@ -17,6 +17,9 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     // The rules about hosts say more, where they say something.
     if leaves == 0 || observed.poll.is_some() || Wait::of(observed).is_some() {
         return None;
+    }
+    if let Some(polling) = observed.polling.as_ref().filter(|p| moves_or_often(p)) {
+        return Some(waits_again_and_again(observed, polling));
     }
     // A future that wakes itself, or one whose budget was used up, is pending for another reason
     // than its leaf; the place is right all the same.
@@ -41,4 +44,26 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         confidence,
         cause,
     ))
+}
+
+fn moves_or_often(polling: &Polling) -> bool {
+    polling.frames_per_second > 0.0 || polling.polls_per_second >= spin_loop::OFTEN
+}
+
+/// It waits at the same place again and again, and somebody wakes it each time: whether it gets on
+/// is not known.
+fn waits_again_and_again(observed: &Observed, polling: &Polling) -> Verdict {
+    let moves = polling.frames_per_second > 0.0;
+    let cause = format!(
+        "{} old, polled {} times a second and pending each time it was looked at{}",
+        spoken(observed.elapsed_ms),
+        spin_loop::counted(polling),
+        if moves { "; its body moves" } else { "" }
+    );
+    let role = if moves {
+        Role::Bystander
+    } else {
+        Role::Culprit
+    };
+    Verdict::new(Class::StuckAwait, role, Confidence::Suspected, cause)
 }

@@ -1,6 +1,6 @@
 //! Stuck, cause not found: an honest answer, with what is known.
 
-use super::{At, Look, Observed, spoken};
+use super::{At, Look, Observed, Polling, spin_loop, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn verdict(observed: &Observed) -> Verdict {
@@ -10,10 +10,16 @@ pub(super) fn verdict(observed: &Observed) -> Verdict {
         Confidence::Suspected,
         cause(observed),
     );
-    if observed.at == At::Ended {
+    if observed.at == At::Ended || moves(observed).is_some() {
         verdict.role = Role::Bystander;
     }
     verdict
+}
+
+/// Its body hands out frames, so it gets on.
+fn moves(observed: &Observed) -> Option<&Polling> {
+    let polling = observed.polling.as_ref();
+    polling.filter(|p| p.frames_per_second > 0.0)
 }
 
 fn cause(observed: &Observed) -> String {
@@ -33,6 +39,15 @@ fn cause(observed: &Observed) -> String {
             spoken(poll.stood_ms)
         );
     }
+    if let Some(polling) = moves(observed) {
+        return format!(
+            "{age} old, and its body moves: {:.1} frames a second",
+            polling.frames_per_second
+        );
+    }
+    let how_often = observed.polling.as_ref().map_or(String::new(), |polling| {
+        format!(", polled {} times a second", spin_loop::counted(polling))
+    });
     match &observed.look {
         Some(Look::Unanswered { no_waker: true, .. }) => {
             format!("{age} old and never pending: its future was made and is not polled")
@@ -57,9 +72,9 @@ fn cause(observed: &Observed) -> String {
         }
         Some(Look::Polled {
             woke_itself: true, ..
-        }) => format!("{age} old; it wakes itself in every poll"),
+        }) => format!("{age} old; it wakes itself{how_often}"),
         Some(Look::Polled { .. }) => {
-            format!("{age} old and pending; no leaf asked for a waker in its last poll")
+            format!("{age} old and pending; no leaf asked for a waker in its last poll{how_often}")
         }
         Some(Look::Forbidden) | None => {
             format!("{age} old and pending; it was not asked where it waits")

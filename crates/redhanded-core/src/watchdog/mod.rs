@@ -5,17 +5,13 @@
 
 mod children;
 mod clocks;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "for trouble that lasts; the first of it is the accept loop's"
-    )
-)]
+mod crowd;
 mod episodes;
+mod listeners;
 mod open_case;
 mod pauses;
 mod sockets;
+mod spinning;
 mod standing;
 mod storm;
 mod trouble;
@@ -26,6 +22,7 @@ use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use clocks::Clocks;
+use listeners::ListenerLooks;
 use open_case::OpenCase;
 use pauses::Pauses;
 use redhanded_capture::Sampler;
@@ -43,6 +40,8 @@ use storm::Storm;
 const LOOKING_NS: u64 = 1_000_000;
 /// Without a request in flight it keeps on for so long before it parks.
 const LINGER_NS: u64 = 1_000_000_000;
+/// With a listener it parks for no longer than that: its queue has to be looked at.
+const PARKED_AT_MOST: Duration = Duration::from_secs(1);
 /// Caught requests that are followed until they end; beyond that they are only counted.
 const OPEN_CASES: usize = 1000;
 /// How many victims a culprit names.
@@ -57,6 +56,7 @@ pub(crate) struct Watchdog {
     clocks: Clocks,
     /// A pause of this length has a record.
     long_pause_ns: u64,
+    listeners: ListenerLooks,
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
@@ -129,6 +129,7 @@ impl Watchdog {
             pauses: Pauses::default(),
             clocks: Clocks::open(),
             long_pause_ns: trouble::long_pause_ns(shortest_ns),
+            listeners: ListenerLooks::new(engine.slow_after_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
@@ -169,10 +170,16 @@ impl Watchdog {
                 // Looked at after the announcement: who opened before it is seen here, who opens
                 // after it sees the announcement.
                 if !self.engine.registry.any_live() && !self.engine.has_ended() {
-                    std::thread::park();
+                    if self.engine.listeners.any() {
+                        std::thread::park_timeout(PARKED_AT_MOST);
+                    } else {
+                        std::thread::park();
+                    }
                 }
-                self.engine.watching();
+                let by_itself = self.engine.watching();
                 let now_ns = now_ns();
+                // After a look at the listeners it parks again; only a request makes it linger.
+                self.idle_since_ns = by_itself.then_some(now_ns.saturating_sub(LINGER_NS));
                 self.pauses.expect(now_ns);
                 self.clocks.note(now_ns);
             }
@@ -187,6 +194,7 @@ impl Watchdog {
         self.sample_standing(now_ns); // ④
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
+        self.look_at_listeners(now_ns); // ③ ⑤
         self.next(now_ns, earliest)
     }
 

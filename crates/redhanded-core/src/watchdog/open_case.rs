@@ -1,16 +1,16 @@
 //! A request that became overdue, from the first look until its end.
 
-use super::Parts;
 use super::children::ChildLooks;
+use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms, shared_from_root};
+use super::{Parts, crowd};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
 use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
-use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Hog, Look, Observed, Received, judge};
+use crate::verdict::{At, Crowd, Look, Observed, Received, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -61,6 +61,7 @@ pub(super) struct Gathering {
     no_waker: bool,
     wakes: u32,
     starts: u32,
+    spinning: Spinning,
 }
 
 /// What a look found.
@@ -162,9 +163,21 @@ impl OpenCase {
         if slot.hand.has_ended() {
             return Some(Self::pending(slot, None, At::Ended, parts, now_ns));
         }
-        let out_of_patience = now_ns.saturating_sub(gathering.since_ns) >= PATIENCE_NS;
+        let looked_ns = now_ns.saturating_sub(gathering.since_ns);
+        let age_ns = parts.pauses.charged(slot.started_ns(), now_ns);
+        let spinning = &mut gathering.spinning;
+        match spinning.advance(slot, (age_ns, looked_ns), now_ns) {
+            Counted::NotYet => return None,
+            Counted::Yes(mail, polling) => {
+                let mut found = Self::polled(slot, &mail, Self::at(slot), parts, now_ns);
+                found.observed.polling = Some(polling);
+                return Some(found);
+            }
+            Counted::No => {}
+        }
+        let out_of_patience = looked_ns >= PATIENCE_NS;
         if slot.poll_mark().inside() {
-            let hurry = now_ns.saturating_sub(gathering.since_ns) >= HURRY_NS;
+            let hurry = looked_ns >= HURRY_NS;
             return Self::gather_inside(slot, parts, now_ns, hurry, out_of_patience);
         }
         match slot.stage() {
@@ -246,6 +259,9 @@ impl OpenCase {
         let mail = slot.mailbox.try_lock().and_then(|mut m| m.take());
         // What lies there before we have asked is the answer to an older question.
         if let Some(mail) = mail.filter(|_| gathering.woken_at_ns.is_some()) {
+            if spinning::is_restless(&mail) && gathering.spinning.begin(slot, now_ns) {
+                return None;
+            }
             let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
                 return Some(Self::polled(slot, &mail, at, parts, now_ns));
@@ -366,45 +382,15 @@ impl OpenCase {
         }
     }
 
-    /// Who keeps the threads of `runtime`; the request in `slot` polled last on `mine`.
     fn crowd_of(
         runtime: u64,
         mine: Option<&'static Worker>,
         slot: &'static Slot,
-        parts: &mut Parts<'_>,
+        parts: &Parts<'_>,
         now_ns: u64,
     ) -> Crowd {
-        let workers = Worker::all();
-        let of_runtime = |w: &&&'static Worker| w.runtime() == runtime && w.thread().is_alive();
-        let mut crowd = Crowd {
-            workers: workers.iter().filter(of_runtime).count() as u32,
-            ..Crowd::default()
-        };
-        let mut hog: Option<(Hog, &'static Slot)> = None;
-        for (other, standing) in parts.standing.others(slot, parts.pace.early_ns, now_ns) {
-            if standing.worker.runtime() != runtime {
-                continue;
-            }
-            crowd.standing += 1;
-            let same_worker = mine.is_some_and(|mine| std::ptr::eq(standing.worker, mine));
-            let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
-            let longer = |(h, _): &(Hog, _)| (same_worker, stood_ms) > (h.same_worker, h.stood_ms);
-            if hog.as_ref().is_none_or(longer) {
-                let thread = standing.worker.thread();
-                let found = Hog {
-                    id: String::new(),
-                    thread: thread.name().unwrap_or_else(|| thread.tid().to_string()),
-                    stood_ms,
-                    same_worker,
-                };
-                hog = Some((found, other));
-            }
-        }
-        crowd.hog = hog.map(|(hog, slot)| Hog {
-            id: family::id_of(slot),
-            ..hog
-        });
-        crowd
+        let (polls, early_ns) = (&*parts.standing, parts.pace.early_ns);
+        crowd::crowd_of(runtime, mine, Some(slot), polls, early_ns, now_ns)
     }
 
     fn phase(&self, observed: &Observed) -> Phase {
@@ -460,6 +446,10 @@ impl OpenCase {
             None => fingerprint(verdict.class, &found.stacks, self.route),
         };
         self.name_child(&mut verdict);
+        let mut if_it_yields = spinning::if_it_yields(&found.observed);
+        if let Some(verdict) = &mut if_it_yields {
+            self.name_child(verdict);
+        }
         let labels = self.labels(&mut found.observed);
         found.observed.missing.extend(missing);
         self.looks += 1;
@@ -496,6 +486,7 @@ impl OpenCase {
             elapsed_ns,
             slow_after_ns: self.slot.slow_after_ns(),
             verdict,
+            if_it_yields,
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,

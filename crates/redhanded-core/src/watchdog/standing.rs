@@ -106,15 +106,15 @@ impl StandingPolls {
     /// All polls that have stood for `early_ns`, but not the one of `except`.
     pub(super) fn others(
         &self,
-        except: &Slot,
+        except: Option<&Slot>,
         early_ns: u64,
         now_ns: u64,
     ) -> impl Iterator<Item = (&'static Slot, &Standing)> {
-        let except = except.key;
+        let except = except.map(|slot| slot.key);
         self.0
             .iter()
             .filter(move |(key, s)| {
-                **key != except && now_ns.saturating_sub(s.since_ns) >= early_ns
+                Some(**key) != except && now_ns.saturating_sub(s.since_ns) >= early_ns
             })
             .filter_map(|(key, s)| Some((slot_of(*key)?, s)))
     }

@@ -25,6 +25,7 @@ impl Watchdog {
         let overslept_ns = self.pauses.awake(now_ns);
         if overslept_ns.is_some() {
             self.standing.forget();
+            self.listeners.start_over();
             self.open
                 .iter_mut()
                 .for_each(|case| case.start_over(now_ns));

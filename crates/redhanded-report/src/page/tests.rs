@@ -321,3 +321,22 @@ report
         "2026-07-01T02:03:04Z process BYSTANDER machine_paused, proved 890 ms [01K1]"
     );
 }
+
+#[test]
+fn a_request_that_is_not_whole_is_told_by_its_client() {
+    let half = report(json!({
+        "request": {"method": "", "client": "192.0.2.7:4711"}, "elapsed_ms": 2010.0, "phase": "request_head",
+        "verdict": {"class": "client_stalled", "role": "bystander", "confidence": "likely",
+            "cause": "the client has sent 17 bytes of a request's head and has not finished it in 2.01 s"},
+    }));
+    assert_eq!(
+        headline(&half),
+        "2026-07-01T02:03:04Z caught BYSTANDER client_stalled, likely: 192.0.2.7:4711 2.01 s [01K1]"
+    );
+    let text = page(&half, Style::Plain);
+    assert!(
+        text.contains("\nrequest\n  client      192.0.2.7:4711\n")
+            && text.contains("in request_head"),
+        "{text}"
+    );
+}

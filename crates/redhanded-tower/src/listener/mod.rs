@@ -10,10 +10,12 @@ mod socket;
 pub use io::WatchedIo;
 pub use socket::Listening;
 
-use redhanded_core::Engine;
 use redhanded_core::connection::Client;
+use redhanded_core::{Accepting, Engine};
+use std::future::{Future, poll_fn};
 use std::io::Result;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 /// A listener that watches its connections. Made by `Redhanded::listener`.
 ///
@@ -37,13 +39,20 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub struct Listener<L> {
     engine: &'static Engine,
+    // Before the socket: who looks at it must be told first that it is closed
+    accepting: Accepting,
     inner: L,
 }
 
 impl<L: Listening> Listener<L> {
-    /// A listener whose slow heads are reported by `engine`.
+    /// A listener whose slow heads and waiting connections are reported by `engine`.
     pub fn new(engine: &'static Engine, inner: L) -> Self {
-        Self { engine, inner }
+        let accepting = Accepting::new(engine, inner.name(), inner.number());
+        Self {
+            engine,
+            accepting,
+            inner,
+        }
     }
 
     /// Accepts a connection. Cancel safe, and may wait in several tasks at once, as the socket's own.
@@ -53,7 +62,15 @@ impl<L: Listening> Listener<L> {
     /// Those of the socket. Most say that one client was gone before it was served, or that the
     /// process has no descriptor left: a server goes on after a while, and does not end.
     pub async fn accept(&self) -> Result<(WatchedIo<L::Io>, L::Address)> {
-        let (io, address) = self.inner.accept().await?;
+        let inside = self.accepting.enter();
+        let mut accept = pin!(self.inner.accept());
+        let accepted = poll_fn(|cx| {
+            inside.polled();
+            accept.as_mut().poll(cx)
+        })
+        .await;
+        inside.done(&accepted);
+        let (io, address) = accepted?;
         let client = L::client(&address);
         Ok((WatchedIo::new(io, client, self.engine), address))
     }

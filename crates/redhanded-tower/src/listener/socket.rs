@@ -27,6 +27,12 @@ pub trait Listening: sealed::Sealed + Send + Sync + 'static {
 
     /// The client's address as a report says it; none where there is no such thing.
     fn client(address: &Self::Address) -> Option<SocketAddr>;
+
+    /// What it listens on, for people.
+    fn name(&self) -> String;
+
+    /// The number of its descriptor, where there is such a thing.
+    fn number(&self) -> Option<i32>;
 }
 
 mod sealed {
@@ -47,6 +53,18 @@ impl Listening for TcpListener {
     }
     fn client(address: &SocketAddr) -> Option<SocketAddr> {
         Some(*address)
+    }
+    fn name(&self) -> String {
+        self.local_addr()
+            .map_or_else(|_| "a TCP socket".to_owned(), |address| address.to_string())
+    }
+    #[cfg(unix)]
+    fn number(&self) -> Option<i32> {
+        Some(std::os::fd::AsRawFd::as_raw_fd(self))
+    }
+    #[cfg(not(unix))]
+    fn number(&self) -> Option<i32> {
+        None
     }
 }
 
@@ -69,6 +87,17 @@ mod unix {
         }
         fn client(_: &unix::SocketAddr) -> Option<SocketAddr> {
             None
+        }
+        fn name(&self) -> String {
+            let address = self.local_addr().ok();
+            let path = address.as_ref().and_then(|a| a.as_pathname());
+            path.map_or_else(
+                || "a Unix socket".to_owned(),
+                |path| path.display().to_string(),
+            )
+        }
+        fn number(&self) -> Option<i32> {
+            Some(std::os::fd::AsRawFd::as_raw_fd(self))
         }
     }
 }

@@ -14,6 +14,7 @@ mod cpu;
 mod hosts;
 mod options;
 mod peers;
+mod spin;
 mod waits;
 
 use axum::routing::{any, get};
@@ -149,6 +150,7 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
             waits::stall,
             hosts::stall,
             bodies::stall,
+            spin::stall,
         ];
         let stall = kinds.iter().find_map(|kind| kind(name));
         let stall = stall.ok_or_else(|| format!("there is no stall {name:?}"))?;

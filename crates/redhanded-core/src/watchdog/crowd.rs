@@ -1,0 +1,49 @@
+//! Who keeps the threads of a runtime from everybody else.
+
+use super::standing::{StandingPolls, ms};
+use crate::family;
+use crate::registry::Slot;
+use crate::verdict::{Crowd, Hog};
+use crate::worker::Worker;
+
+/// Who keeps the threads of `runtime`, but for the request in `except`, which polled last on `mine`.
+pub(super) fn crowd_of(
+    runtime: u64,
+    mine: Option<&'static Worker>,
+    except: Option<&'static Slot>,
+    polls: &StandingPolls,
+    early_ns: u64,
+    now_ns: u64,
+) -> Crowd {
+    let workers = Worker::all();
+    let of_runtime = |w: &&&'static Worker| w.runtime() == runtime && w.thread().is_alive();
+    let mut crowd = Crowd {
+        workers: workers.iter().filter(of_runtime).count() as u32,
+        ..Crowd::default()
+    };
+    let mut hog: Option<(Hog, &'static Slot)> = None;
+    for (other, standing) in polls.others(except, early_ns, now_ns) {
+        if standing.worker.runtime() != runtime {
+            continue;
+        }
+        crowd.standing += 1;
+        let same_worker = mine.is_some_and(|mine| std::ptr::eq(standing.worker, mine));
+        let stood_ms = ms(now_ns.saturating_sub(standing.since_ns));
+        let longer = |(h, _): &(Hog, _)| (same_worker, stood_ms) > (h.same_worker, h.stood_ms);
+        if hog.as_ref().is_none_or(longer) {
+            let thread = standing.worker.thread();
+            let found = Hog {
+                id: String::new(),
+                thread: thread.name().unwrap_or_else(|| thread.tid().to_string()),
+                stood_ms,
+                same_worker,
+            };
+            hog = Some((found, other));
+        }
+    }
+    crowd.hog = hog.map(|(hog, slot)| Hog {
+        id: family::id_of(slot),
+        ..hog
+    });
+    crowd
+}
