@@ -340,12 +340,13 @@ async fn a_child_that_outlives_its_request() {
         .request("GET", "/chat?room=7")
         .route("/chat")
         .run(async move {
-            redhanded::spawn(async move {
+            let child = redhanded::spawn(async move {
                 let _ = started.await;
                 resize(&stopped);
-            })
+            });
+            (child,) // to be awaited when its request is over
         });
-    let child = request.await;
+    let (child,) = request.await;
     assert_eq!(watched.redhanded.in_flight(), 0, "the request is over");
     // Others come and go in the same slots.
     for i in 0..200 {

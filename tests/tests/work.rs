@@ -7,7 +7,7 @@ use redhanded::test_util::{self, Memory, PATIENCE, SLOW_AFTER};
 use redhanded::{Redhanded, current, job, long_lived, slow_after};
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tower::{Layer, ServiceExt, service_fn};
@@ -17,14 +17,21 @@ type Body = Empty<bytes::Bytes>;
 /// Free functions use the first install there is: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// Held by one test at a time.
+struct Alone(#[expect(dead_code, reason = "held, not read")] MutexGuard<'static, ()>);
+
+fn alone() -> Alone {
+    Alone(ALONE.lock().unwrap_or_else(|e| e.into_inner()))
+}
+
 struct Watched {
     redhanded: Redhanded,
     reports: Memory,
-    _alone: std::sync::MutexGuard<'static, ()>,
+    _alone: Alone,
 }
 
 fn watched() -> Watched {
-    let alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let alone = alone();
     let (builder, reports) = test_util::builder("work");
     let redhanded = builder
         .route("/poll", long_lived())
@@ -179,11 +186,7 @@ async fn a_long_lived_request_is_caught_inside_a_poll_only() {
             sleep(SLOW_AFTER * 4).await;
             Ok::<_, Infallible>(Response::new(Body::new()))
         }));
-    let ask = |uri: &str| {
-        service
-            .clone()
-            .oneshot(Request::get(uri).body(()).expect("a request"))
-    };
+    let ask = |uri: &str| service.oneshot(Request::get(uri).body(()).expect("a request"));
     let answer = ask("/poll").await;
     assert!(answer.is_ok());
     watched.reports.assert_not_caught("/poll");
@@ -344,7 +347,7 @@ async fn the_same_layer_twice_is_one_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_caught_is_called_once_per_request() {
-    let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+    let _alone = alone();
     let (send, heard) = std::sync::mpsc::channel();
     let (builder, reports) = test_util::builder("work");
     let redhanded = builder

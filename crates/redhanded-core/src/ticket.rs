@@ -69,23 +69,16 @@ impl Copying<'_> {
         self.slot.set_stage(Stage::LongLived);
     }
     /// Whether the connection it came on is known.
+    #[inline]
     pub fn has_connection(&self) -> bool {
         self.slot.connection() != 0
     }
     /// The connection it came on.
+    #[inline]
     pub fn connection(&mut self, client: Client) {
         self.slot.set_connection(client.word().word());
         if let Some(address) = client.address() {
             self.client(address);
-        }
-    }
-    /// Finds the connection by itself. A request within a request came on the same one, and is not
-    /// what the connection waits for.
-    #[cold]
-    fn find_connection(&mut self) {
-        let nested = Worker::here().current().is_some();
-        if let Some(client) = connection::here((!nested).then_some(self.slot)) {
-            self.connection(client);
         }
     }
     /// The `x-request-id` header.
@@ -131,8 +124,10 @@ impl Engine {
                 headers_left: HEADER_BYTES,
             };
             // First, because the last word counts: an address that the request brings is its own.
-            if connection::any() {
-                copying.find_connection();
+            if connection::any()
+                && let Some(client) = connection_of(slot)
+            {
+                copying.connection(client);
             }
             copy(&mut copying);
         })
@@ -180,6 +175,15 @@ impl Engine {
         });
         ticket.0.is_some().then_some(ticket)
     }
+}
+
+/// The connection of the request that is being opened in `slot`. A request within a request came on
+/// the same one, and is not what the connection waits for.
+#[cold]
+#[inline(never)]
+fn connection_of(slot: &Slot) -> Option<Client> {
+    let nested = Worker::here().current().is_some();
+    connection::here((!nested).then_some(slot))
 }
 
 /// Something in progress that belongs to a request: marked until [`leave`](Self::leave). Dropped

@@ -1,5 +1,6 @@
 //! Which facts of a request are copied into its slot.
 
+use crate::listener::ClientAddress;
 use crate::route;
 use http::uri::Scheme;
 use http::{HeaderName, Request};
@@ -105,8 +106,11 @@ impl Copier {
             if let Some(route) = route {
                 copy.route(route);
             }
-            if connection::any() {
-                told_connection(request, copy);
+            if connection::any()
+                && !copy.has_connection()
+                && let Some(told) = told_connection(request)
+            {
+                copy.connection(told.0);
             }
             if let Some(client) = route::client(request) {
                 copy.client(client);
@@ -169,14 +173,12 @@ impl Copier {
     }
 }
 
-/// Only where there are connections of ours, and this is none that this task polls.
+/// Only where there are connections of ours, and this is none that this task polls. Not with what is
+/// copied, which is to stay in registers.
 #[cold]
-fn told_connection<B>(request: &Request<B>, copy: &mut Copying<'_>) {
-    if !copy.has_connection()
-        && let Some(told) = route::connection(request)
-    {
-        copy.connection(told.0);
-    }
+#[inline(never)]
+fn told_connection<B>(request: &Request<B>) -> Option<ClientAddress> {
+    route::connection(request)
 }
 
 #[inline]

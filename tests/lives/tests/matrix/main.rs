@@ -81,11 +81,15 @@ async fn leave(lane: &mut Lane, protocol: Protocol, each: u64) {
         }
     }
     for way in ways {
-        let kind = &kind::UPLOAD_ANSWERED;
-        lane.left_with(kind, protocol, *way, scale(each), End::Completed)
-            .await;
-        if protocol == H2 {
-            lane.left(&kind::UPLOAD, protocol, *way, scale(each)).await;
+        match protocol {
+            H1 => {
+                let (kind, count) = (&kind::UPLOAD_ANSWERED, scale(each));
+                lane.left_with(kind, protocol, *way, count, End::Completed)
+                    .await;
+            }
+            // Whether hyper asks the handler first or the stream's state is a race of two threads,
+            // so that only one that does not answer has a certain end
+            H2 => lane.left(&kind::UPLOAD, protocol, *way, scale(each)).await,
         }
     }
 }
