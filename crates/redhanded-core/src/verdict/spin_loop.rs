@@ -161,6 +161,13 @@ mod tests {
             (class, confidence),
             (Class::StuckAwait, Confidence::Suspected)
         );
+        woken.polls_per_second = 900.0;
+        assert_eq!(
+            found(&polled(true, 1, woken.clone())).2,
+            Confidence::Suspected,
+            "somebody wakes it all the same"
+        );
+        woken.polls_per_second = 90_000.0;
         woken.yields = true;
         assert_eq!(
             found(&polled(true, 1, woken)),

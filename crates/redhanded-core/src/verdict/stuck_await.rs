@@ -18,7 +18,7 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     if leaves == 0 || observed.poll.is_some() || Wait::of(observed).is_some() {
         return None;
     }
-    if let Some(polling) = observed.polling.as_ref().filter(|p| moves_or_often(p)) {
+    if let Some(polling) = &observed.polling {
         return Some(waits_again_and_again(observed, polling));
     }
     // A future that wakes itself, or one whose budget was used up, is pending for another reason
@@ -44,10 +44,6 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         confidence,
         cause,
     ))
-}
-
-fn moves_or_often(polling: &Polling) -> bool {
-    polling.frames_per_second > 0.0 || polling.polls_per_second >= spin_loop::OFTEN
 }
 
 /// It waits at the same place again and again, and somebody wakes it each time: whether it gets on

@@ -10,6 +10,8 @@ use redhanded_report::{Class, Verdict};
 
 /// Over which time polls are counted.
 const WINDOW_NS: u64 = 100_000_000;
+/// On a crowded machine there may be few in that time, and it is waited for more.
+const LONG_WINDOW_NS: u64 = 3 * WINDOW_NS;
 /// Polls in it that make it worth telling.
 const FEWEST: u64 = 5;
 /// Captured polls are enough: each costs the request some 10 µs.
@@ -107,7 +109,7 @@ impl Spinning {
             return Counted::No;
         };
         window.capture(slot);
-        if now_ns.saturating_sub(window.since_ns) < WINDOW_NS {
+        if !window.is_over(polls, now_ns) {
             return Counted::NotYet;
         }
         slot.want_capture(false);
@@ -118,6 +120,13 @@ impl Spinning {
 }
 
 impl Window {
+    /// With no poll at all it is over soon: it waits now, or stands.
+    fn is_over(&self, polls: u64, now_ns: u64) -> bool {
+        let few = (1..FEWEST).contains(&polls.saturating_sub(self.polls));
+        let length_ns = if few { LONG_WINDOW_NS } else { WINDOW_NS };
+        now_ns.saturating_sub(self.since_ns) >= length_ns
+    }
+
     /// Takes what the last captured poll has left, and asks for another.
     fn capture(&mut self, slot: &Slot) {
         let mail = slot.mailbox.try_lock().and_then(|mut mail| mail.take());

@@ -127,7 +127,17 @@ impl StandingPolls {
             .map(|s| s.stack.clone())
     }
 
-    /// The machine was paused: nothing that was measured across it counts.
+    /// There was a pause of `lasted_ns`: nothing that was measured across it counts, but a poll that
+    /// stood before and still does has stood all the time without it.
+    pub(super) fn after_pause(&mut self, lasted_ns: u64) {
+        for standing in self.0.values_mut() {
+            standing.since_ns = standing.since_ns.saturating_add(lasted_ns);
+            standing.samples.clear();
+            standing.before = None;
+        }
+    }
+
+    /// Nothing is known any more.
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
@@ -266,4 +276,28 @@ pub(super) fn shared_from_root<'a>(stacks: impl Iterator<Item = &'a RawStack> + 
 
 pub(super) fn ms(ns: u64) -> f64 {
     (ns as f64 / 1_000.0).round() / 1_000.0
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_poll_that_stood_before_a_pause_has_stood_without_it() {
+        let mark = PollMark {
+            sequence: 1,
+            worker: Worker::here().index(),
+        };
+        let key = Key::new(0, 0, 1);
+        let mut polls = StandingPolls::default();
+        let mut standing = Standing::new(Worker::here(), 1, mark, 1_000);
+        let mut sampler = Sampler::new();
+        standing.before = Some((sampler.activity(&standing.thread), 1_000));
+        polls.0.insert(key, standing);
+        // Seen at 1,500 for the last time, and meant to be seen at 1,600.
+        polls.after_pause(5_000);
+        let standing = polls.get_mut(key).expect("it still stands");
+        assert_eq!(standing.since_ns, 6_000);
+        assert!(standing.before.is_none(), "its counters ran on");
+    }
 }

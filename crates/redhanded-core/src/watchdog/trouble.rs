@@ -23,8 +23,8 @@ impl Watchdog {
     /// With no request in flight the watchdog is parked, and a pause goes by unnoticed.
     pub(super) fn notice_pause(&mut self, now_ns: u64) {
         let overslept_ns = self.pauses.awake(now_ns);
-        if overslept_ns.is_some() {
-            self.standing.forget();
+        if let Some(overslept_ns) = overslept_ns {
+            self.standing.after_pause(overslept_ns);
             self.listeners.start_over();
             self.open
                 .iter_mut()
