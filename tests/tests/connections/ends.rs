@@ -159,7 +159,7 @@ async fn what_the_server_drops_is_not_the_clients_doing() {
         let own = own.clone();
         async move {
             let served = hyper_in_its_task(&own, io);
-            let _ = tokio::time::timeout(SLOW * 2, served).await;
+            let _ = tokio::time::timeout(SLOW * 12, served).await;
         }
     })
     .await;

@@ -18,16 +18,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tower::{Layer, Service, service_fn};
 
-/// What a path that begins so does; every other one answers at once.
-async fn handler(request: Request) -> Response {
+/// What a path that begins so does; every other one answers at once. Slow ones take as long as it
+/// takes to have a line about them, whatever else the machine has to do.
+async fn handler(watched: Watched, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let begins = |with: &str| path.starts_with(with);
     if begins("/slow") {
+        watched.is_caught(&path).await;
+    } else if begins("/fixed") {
         tokio::time::sleep(SLOW).await;
     } else if begins("/hang") {
         std::future::pending::<()>().await;
     } else if begins("/panic") {
-        tokio::time::sleep(SLOW).await;
+        watched.is_caught(&path).await;
         panic!("on purpose");
     } else if begins("/endless") {
         return Body::from_stream(endless()).into_response();
@@ -51,12 +54,14 @@ fn endless() -> impl futures_util::Stream<Item = Result<&'static str, std::conve
 
 /// No route has a template: each path is one of its own. What is below `/aside` is not watched.
 pub(crate) fn app(watched: &Watched) -> Router {
-    let watched = Router::new()
-        .fallback(handler)
+    let own = watched.clone();
+    let handle = move |request| handler(own.clone(), request);
+    let inside = Router::new()
+        .fallback(handle.clone())
         .layer(watched.redhanded.layer());
     Router::new()
-        .nest_service("/aside", Router::new().fallback(handler))
-        .fallback_service(watched)
+        .nest_service("/aside", Router::new().fallback(handle))
+        .fallback_service(inside)
 }
 
 async fn bind() -> (TcpListener, SocketAddr) {
@@ -123,10 +128,10 @@ pub(crate) async fn hyper_in_its_task<S>(watched: &Watched, io: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let layer = watched.redhanded.layer();
-    let service = layer.layer(service_fn(|request: hyper::Request<_>| async move {
-        let request: Request = request.map(Body::new);
-        Ok::<_, std::convert::Infallible>(handler(request).await)
+    let (layer, own) = (watched.redhanded.layer(), watched.clone());
+    let service = layer.layer(service_fn(move |request: hyper::Request<_>| {
+        let (own, request) = (own.clone(), request.map(Body::new));
+        async move { Ok::<_, std::convert::Infallible>(handler(own, request).await) }
     }));
     let called =
         hyper::service::service_fn(move |request: hyper::Request<_>| service.clone().call(request));

@@ -7,7 +7,7 @@ use redhanded_tests::{PATIENCE, until};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// The threshold; a handler that sleeps for [`SLOW`] is caught.
+/// The threshold; a handler that sleeps for [`SLOW`] is caught, unless the machine is too busy.
 pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(60);
 pub(crate) const SLOW: Duration = Duration::from_millis(250);
 
@@ -66,6 +66,19 @@ impl Watched {
             .unwrap_or_else(|| panic!("no {what}:\n{}\n{:?}", self.show(), self.redhanded.stats()))
     }
 
+    /// Until there is a line about the request for `path`.
+    pub(crate) async fn is_caught(&self, path: &str) {
+        let seen = || {
+            let reports = self.kept.0.lock().expect("no panic");
+            let mut requests = reports.iter().filter_map(|r| r.request.as_ref());
+            requests.any(|q| q.path == path)
+        };
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while !seen() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(SLOW_AFTER / 3).await;
+        }
+    }
+
     /// The first line about the request for `path`.
     #[track_caller]
     pub(crate) fn caught(&self, path: &str) -> Report {
@@ -74,11 +87,12 @@ impl Watched {
         })
     }
 
-    /// The first line about a head that came in part.
+    /// The first line about a head that came in part from this client.
     #[track_caller]
-    pub(crate) fn caught_head(&self) -> Report {
+    pub(crate) fn caught_head(&self, from: Option<&str>) -> Report {
         self.record("slow head", |r| {
-            r.event == Event::Caught && r.phase == Some(Phase::RequestHead)
+            let is_head = r.event == Event::Caught && r.phase == Some(Phase::RequestHead);
+            is_head && client(r).as_deref() == from
         })
     }
 
