@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1500 instructions and 1 allocation over a layer that does nothing",
+    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing",
     ci: Some(&[]),
     run: |_| measure("/hello"),
 };
@@ -30,8 +30,8 @@ const MANY: u64 = 6_000;
 /// The line that is held, not the goal: that is 600 instructions over a layer that does nothing.
 /// `DESIGN.md` says what lies between.
 const BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("redhanded", "identity", 1_500.0, 1.0),
-    ("redhanded", "bare", 2_400.0, 4.0),
+    ("redhanded", "identity", 1_520.0, 1.0),
+    ("redhanded", "bare", 2_420.0, 4.0),
 ];
 
 /// What one request costs.
@@ -207,8 +207,8 @@ mod tests {
             ]
         };
         let over = |costs: &[Cost]| compare(costs, BUDGETS[0]);
-        assert_eq!(over(&costs(2500.0, 4.001)), None);
-        assert!(over(&costs(2500.1, 4.0)).is_some());
+        assert_eq!(over(&costs(2520.0, 4.001)), None);
+        assert!(over(&costs(2520.1, 4.0)).is_some());
         assert!(over(&costs(1500.0, 5.0)).is_some());
         assert_eq!(
             over(&[]),
