@@ -9,8 +9,11 @@
 //! let (builder, reports) = test_util::builder("my-service");
 //! let redhanded = builder.install().unwrap();
 //!
-//! let hangs = redhanded.job("distribute").param("notice", 7).run(std::future::pending::<()>());
-//! let running = tokio::spawn(hangs);
+//! let hangs = async {
+//!     let receipt = tokio::sync::Notify::new();
+//!     receipt.notified().await; // nobody will
+//! };
+//! let running = tokio::spawn(redhanded.job("distribute").param("notice", 7).run(hangs));
 //!
 //! reports.assert_caught("distribute").as_class(Class::StuckAwait).by_role(Role::Culprit);
 //! running.abort();
