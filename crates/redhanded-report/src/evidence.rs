@@ -39,6 +39,9 @@ pub struct Evidence {
     /// Open and recent outbound calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outbound: Vec<OutboundCall>,
+    /// Finished outbound calls, summed up per host; the most expensive first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbound_totals: Vec<OutboundTotal>,
     /// Open `tracing` spans, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<SpanSnapshot>,
@@ -87,7 +90,7 @@ pub struct Thread {
 pub struct OutboundCall {
     /// Kind of call, such as `http` or `postgres`.
     pub kind: String,
-    /// Whom it calls, and in which phase it is.
+    /// Whom it calls, and in which phase it is; `peer.elapsed_ms` is the age of that phase.
     pub peer: Peer,
     /// Milliseconds per finished phase.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -95,6 +98,79 @@ pub struct OutboundCall {
     /// Still open.
     #[serde(default)]
     pub open: bool,
+    /// Milliseconds after the request's start at which it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<f64>,
+    /// How long it took, or has taken so far, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<f64>,
+    /// What it asks: method and path, a statement or a key; redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+    /// Bytes of the request's body that went out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_bytes: Option<u64>,
+    /// Bytes of the answer's body that came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_bytes: Option<u64>,
+    /// HTTP status of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How it failed: `dns`, `refused`, `reset`, `timeout`, `tls`, `closed`, `dropped` or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Addresses that were tried for its connection, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
+    /// Id of its own span (W3C), where the other end was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
+}
+
+/// One address that a connection was tried to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Tried {
+    /// Address and port.
+    pub address: String,
+    /// How long it took, or has taken so far, in milliseconds.
+    pub elapsed_ms: f64,
+    /// How it failed; absent while it is tried, and where it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Tried {
+    /// An address, how long it took, and how it failed.
+    pub fn new(address: impl Into<String>, elapsed_ms: f64, error: Option<String>) -> Self {
+        Self {
+            address: address.into(),
+            elapsed_ms,
+            error,
+        }
+    }
+}
+
+/// Finished calls of a request to one host, summed up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct OutboundTotal {
+    /// Kind of call, such as `http` or `postgres`.
+    pub kind: String,
+    /// Whom it called: name and port.
+    pub peer: String,
+    /// How many calls have finished.
+    pub calls: u64,
+    /// Those among them that failed: no answer, or a status of 429 or 5xx.
+    pub failed: u64,
+    /// Those among them that were answered with a redirect.
+    pub redirected: u64,
+    /// Those among them that asked for another part of the same: same path, another query.
+    pub paged: u64,
+    /// What they took together, in milliseconds.
+    pub total_ms: f64,
 }
 
 /// An open `tracing` span.

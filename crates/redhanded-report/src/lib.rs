@@ -24,7 +24,9 @@ mod stack;
 mod verdict;
 mod words;
 
-pub use evidence::{Evidence, LogEvent, Machine, OutboundCall, SpanSnapshot, Thread};
+pub use evidence::{
+    Evidence, LogEvent, Machine, OutboundCall, OutboundTotal, SpanSnapshot, Thread, Tried,
+};
 pub use page::{Style, duration, headline, page, shown};
 pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};

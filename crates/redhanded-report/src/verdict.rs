@@ -236,6 +236,10 @@ pub struct Peer {
     /// How long this phase has lasted, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_ms: Option<f64>,
+    /// Not told by the call itself, but concluded from the process's sockets or from names on the
+    /// stack.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inferred: bool,
 }
 
 /// What a request waits for.
