@@ -1,10 +1,12 @@
 //! What the watchdog hands to the clerk: everything about one look at one request, still raw.
 
+use crate::calls::CallState;
 use crate::copied::TraceIds;
 use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
 use redhanded_report::{Event, Evidence, Phase, StackKind, Thread, Verdict};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
 
@@ -43,6 +45,11 @@ pub(crate) struct Case {
     pub(crate) observed: Observed,
     pub(crate) thread: Option<Thread>,
     pub(crate) stacks: Vec<Sampled>,
+    /// Its outbound calls, the open ones first, in the order in which they were begun.
+    pub(crate) calls: Vec<Arc<CallState>>,
+    /// When the request began and when it was looked at, in nanoseconds of the monotonic clock.
+    pub(crate) started_ns: u64,
+    pub(crate) looked_ns: u64,
     /// For how long the CPU quota has throttled the process meanwhile, summed over its CPUs.
     pub(crate) throttled_ns: Option<u64>,
 }

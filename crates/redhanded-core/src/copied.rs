@@ -106,6 +106,13 @@ pub(crate) struct TraceIds {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
     pub(crate) parent_span_id: Option<String>,
+    /// The flags of the incoming `traceparent`, such as 1 for sampled; 0 without one.
+    pub(crate) flags: u8,
+}
+
+/// A span id that nobody has.
+pub(crate) fn new_span_id() -> String {
+    format!("{:016x}", rand::random_range(1..=u64::MAX))
 }
 
 impl TraceIds {
@@ -115,12 +122,13 @@ impl TraceIds {
             .iter()
             .find(|r| r.kind == kind::TRACEPARENT)
             .and_then(|r| parse(&r.bytes));
-        let span_id = format!("{:016x}", rand::random_range(1..=u64::MAX));
+        let span_id = new_span_id();
         match incoming {
-            Some((trace_id, parent)) => Self {
+            Some((trace_id, parent, flags)) => Self {
                 trace_id,
                 span_id,
                 parent_span_id: Some(parent),
+                flags,
             },
             None => {
                 let trace_id = format!("{:032x}", rand::random_range(1..=u128::MAX));
@@ -128,6 +136,7 @@ impl TraceIds {
                     trace_id,
                     span_id,
                     parent_span_id: None,
+                    flags: 0,
                 }
             }
         }
@@ -135,7 +144,7 @@ impl TraceIds {
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`; all-zero ids and version ff are invalid by the standard.
-fn parse(bytes: &[u8]) -> Option<(String, String)> {
+fn parse(bytes: &[u8]) -> Option<(String, String, u8)> {
     let text = std::str::from_utf8(bytes).ok()?.trim();
     let mut parts = text.split('-');
     let (version, trace, parent, flags) =
@@ -147,8 +156,9 @@ fn parse(bytes: &[u8]) -> Option<(String, String)> {
     let valid =
         hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
     let alone = version != "00" || parts.next().is_none();
+    let flags = u8::from_str_radix(flags, 16).ok()?;
     (valid && alone && nonzero(trace) && nonzero(parent))
-        .then(|| (trace.to_owned(), parent.to_owned()))
+        .then(|| (trace.to_owned(), parent.to_owned(), flags))
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -166,6 +176,7 @@ mod tests {
         assert_eq!(ids.trace_id, "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(ids.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
         assert_ne!(ids.span_id, "b7ad6b7169203331");
+        assert_eq!(ids.flags, 1);
         for bad in [
             "",
             "00",

@@ -1,5 +1,6 @@
 //! Requests and their children: who works for whom, and by which id a request is known.
 
+use crate::copied::TraceIds;
 use crate::engine::Engine;
 use crate::registry::{Key, Slot, Stage};
 
@@ -40,6 +41,17 @@ pub(crate) fn id_of(slot: &'static Slot) -> String {
 pub(crate) fn id_in(slot: &Slot, generation: u32) -> Option<String> {
     slot.extra(generation, |extra| {
         extra.id.get_or_insert_with(new_id).clone()
+    })
+}
+
+/// The place in its trace of the request that has `slot` in `generation`, fixed at first use; `None` if
+/// that is over.
+pub(crate) fn trace_in(slot: &Slot, generation: u32) -> Option<TraceIds> {
+    // Read before the lock is taken: whether it is still the same request is seen under it.
+    let known = slot.extra(generation, |extra| extra.trace.clone())?;
+    known.or_else(|| {
+        let fresh = TraceIds::of(&slot.facts.read());
+        slot.extra(generation, |extra| extra.trace.get_or_insert(fresh).clone())
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod accepting;
 mod ask;
+mod calls;
 mod case;
 mod child;
 mod clerk;
@@ -21,6 +22,7 @@ mod engine;
 mod facts;
 mod family;
 mod install;
+mod outbound;
 mod redact;
 mod registry;
 pub mod sink;
@@ -33,10 +35,14 @@ mod work;
 mod worker;
 
 pub use accepting::{Accepting, InAccept};
+pub use calls::{CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
 pub use current::Current;
 pub use engine::{Ends, Engine, Stats};
 pub use install::{Installed, install};
+pub use outbound::{
+    Acquiring, Always, Authority, Call, Calling, Connecting, Ending, Fallible, Held, Outbound,
+};
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
 pub use work::{Asked, Job, Watched};

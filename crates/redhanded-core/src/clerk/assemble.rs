@@ -1,5 +1,6 @@
 //! ⑥ One look becomes one record: request, evidence and verdict, redacted.
 
+use super::calls;
 use crate::ask::{self, rfc3339};
 use crate::case::{Case, Ended, Trouble};
 use crate::config::Config;
@@ -22,14 +23,14 @@ pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lo
     report.slow_after_ms = Some(ms(case.slow_after_ns));
     report.phase = Some(case.phase);
     report.verdict = Some(case.verdict.clone());
-    report.evidence = Some(evidence(case));
+    report.evidence = Some(evidence(case, redactor));
     report.fingerprint = Some(format!("{:016x}", case.fingerprint));
     report.occurrences = Some(case.occurrences);
     report.lost = lost;
     report
 }
 
-fn evidence(case: &Case) -> Evidence {
+fn evidence(case: &Case, redactor: &Redactor) -> Evidence {
     let observed = &case.observed;
     let mut evidence = Evidence::default();
     evidence.polls = Some(observed.polls);
@@ -42,6 +43,8 @@ fn evidence(case: &Case) -> Evidence {
         evidence.longest_poll_ms = Some(poll.stood_ms);
     }
     evidence.thread = case.thread.clone();
+    evidence.outbound = calls::outbound(case, redactor);
+    evidence.outbound_totals = calls::totals(case);
     let mut machine = Machine::default();
     let crowd = &observed.crowd;
     if crowd.workers > 0 {

@@ -1,8 +1,11 @@
 //! ⑥ ⑦ The thread that names, writes, syncs and fans out, so that a hung disk never blinds the eyes.
 
 mod assemble;
+mod calls;
 mod children;
+mod host;
 mod naming;
+mod phase;
 mod refine;
 mod remembered;
 
@@ -205,7 +208,8 @@ fn of_who_yields(other: &Verdict, verdict: &mut Verdict) -> Verdict {
 
 /// The first line where names would take too long: modules and offsets, and no more certainty than
 /// that. Whether a pending request waits for a lock that another holds, for its own client, or for
-/// the socket that it had at hand, is not known before its stack has names, so nobody is accused of it yet.
+/// the socket that it had at hand, is not known before its stack has names, so nobody is accused of it
+/// yet. What an outbound call says of itself needs no names.
 fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
     if let Some(evidence) = &mut report.evidence {
         evidence.stacks = stacks;
@@ -215,7 +219,7 @@ fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
         v.class == Class::StuckAwait
             || refine::waits_for_a_holder(v)
             || refine::is_suspected_to_spin(v)
-            || (is_pending && refine::is_about_a_host(v))
+            || (is_pending && refine::is_about_a_host(v) && !refine::is_told(v))
     };
     if let Some(verdict) = report.verdict.as_mut().filter(may_change) {
         verdict.role = Role::Bystander;

@@ -1,5 +1,7 @@
 //! ⑥ Names for what was captured: functions, files and lines, and the user's own frame to blame.
 
+use super::phase;
+use crate::calls::CallPhase;
 use crate::case::Sampled;
 use redhanded_capture::{RawStack, Symbolizer, classify_leaf, trim_await};
 use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
@@ -33,6 +35,8 @@ pub(super) struct Named {
     pub(super) waiting_for: Option<WaitingFor>,
     /// What all of its leaves wait for, those that are known; what a timer is around is in here, the timer is not.
     pub(super) kinds: Vec<WaitKind>,
+    /// The phase of an outbound call that its leaf is in, by the names of its client.
+    pub(super) phase: Option<CallPhase>,
     /// It does not wait at its leaf, but yields to tokio's scheduler.
     pub(super) yields: bool,
 }
@@ -128,6 +132,7 @@ fn conclude(mut stacks: Vec<Stack>) -> Named {
     } else {
         named.culprit = shared_user_frame(&stacks).map(culprit_of);
     }
+    named.phase = stacks.first().and_then(|stack| phase::of(&stack.frames));
     stacks.truncate(STACKS);
     named.stacks = stacks;
     named

@@ -1,5 +1,7 @@
 //! What names add to a verdict: the line to blame, the leaf, and who may hold what is waited for.
 
+use super::host;
+pub(super) use super::host::{is_about_a_host, is_told};
 use super::naming::Named;
 use redhanded_report::{Class, Confidence, Report, Role, Stack, StackKind, Verdict, WaitKind};
 use std::collections::HashSet;
@@ -12,9 +14,7 @@ pub(super) fn refine<'a>(
     samples: u32,
     others: impl Iterator<Item = &'a Report>,
 ) {
-    if is_about_a_host(verdict) && !named.kinds.is_empty() {
-        compare_with_names(verdict, named);
-    }
+    host::compare_with_names(verdict, named);
     if verdict.waiting_for.is_none() {
         verdict.waiting_for = named.waiting_for.clone();
     }
@@ -49,35 +49,6 @@ pub(super) fn refine<'a>(
     }
 }
 
-/// Whom it waits for was told by a socket.
-pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
-    matches!(verdict.class, Class::UnreachableHost | Class::SilentPeer)
-}
-
-/// A future that had a socket at hand need not wait for it: what its leaves are called decides.
-fn compare_with_names(verdict: &mut Verdict, named: &Named) {
-    let sockets = named.kinds.iter().filter(|kind| **kind == WaitKind::Socket);
-    match sockets.count() {
-        0 => {
-            let host = verdict
-                .waiting_for
-                .take()
-                .map(|waiting_for| waiting_for.what);
-            verdict.class = Class::StuckAwait;
-            verdict.peer = None;
-            verdict.cause = format!(
-                "pending, and polled once more it stayed so; it has a socket to {} at hand, but that is not what it waits for",
-                host.unwrap_or_default()
-            );
-        }
-        all if all == named.kinds.len() => verdict.waiting_for = named.waiting_for.clone(),
-        _ => {
-            verdict.confidence = Confidence::Suspected;
-            verdict.cause += "; it waits for something else as well";
-        }
-    }
-}
-
 /// A handler that waits for the bytes of its own request is not to blame.
 pub(super) fn waits_for_its_client(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
@@ -95,10 +66,14 @@ pub(super) fn is_suspected_to_spin(verdict: &Verdict) -> bool {
 /// A lock or permit has a holder, and the holder is the culprit, not who waits.
 pub(super) fn waits_for_a_holder(verdict: &Verdict) -> bool {
     let kind = verdict.waiting_for.as_ref().map(|w| w.kind);
-    let waits = matches!(verdict.class, Class::StuckAwait | Class::BlockedThread);
-    waits
-        && verdict.victim_of.is_none()
-        && matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
+    let waits = match verdict.class {
+        Class::StuckAwait | Class::BlockedThread => {
+            matches!(kind, Some(WaitKind::Lock | WaitKind::Semaphore))
+        }
+        Class::PoolWait => true,
+        _ => false,
+    };
+    waits && verdict.victim_of.is_none()
 }
 
 /// Says who may hold it. Where others hang as well, who waits for a lock is late because of somebody
@@ -111,7 +86,13 @@ fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<I
         })
     };
     let suspects: Vec<&Report> = others.filter(may_hold).collect();
-    let meeting: Vec<&&Report> = suspects.iter().filter(|r| meets(named, r)).collect();
+    let meeting: Vec<&&Report> = match peer_name(verdict) {
+        Some(name) if verdict.class == Class::PoolWait => {
+            let same = |r: &&&Report| r.verdict.as_ref().and_then(peer_name) == Some(name);
+            suspects.iter().filter(same).collect()
+        }
+        _ => suspects.iter().filter(|r| meets(named, r)).collect(),
+    };
     verdict.confidence = verdict.confidence.min(Confidence::Suspected);
     verdict.holder = Some("nobody found".to_owned());
     if suspects.is_empty() {
@@ -124,6 +105,12 @@ fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<I
             verdict.holder = Some(one.id.clone());
             verdict.cause += &format!("; {} hangs in the same code and may hold it", one.id);
         }
+        // Any of them keeps a connection from this one.
+        [oldest, _, ..] if verdict.class == Class::PoolWait => {
+            verdict.cause += &format!("; {} others hang with connections to it", meeting.len());
+            verdict.victim_of = Some(oldest.id.clone());
+            verdict.holder = Some(oldest.id.clone());
+        }
         _ => {
             verdict.cause += &format!(
                 "; who holds it was not found, {} other requests hang",
@@ -131,6 +118,10 @@ fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<I
             )
         }
     }
+}
+
+fn peer_name(verdict: &Verdict) -> Option<&str> {
+    verdict.peer.as_ref()?.name.as_deref()
 }
 
 /// Whether some function of the user's own code stands in the stacks of both.
@@ -242,61 +233,6 @@ mod tests {
         let mut verdict = waiter();
         refine(&mut verdict, &Named::default(), 0, [].into_iter());
         assert_eq!(verdict.holder.as_deref(), Some("nobody found"));
-    }
-
-    fn silent_peer() -> Verdict {
-        let mut verdict = Verdict::new(
-            Class::SilentPeer,
-            Role::Culprit,
-            Confidence::Likely,
-            "connected to 10.0.0.7:80",
-        );
-        verdict.peer = Some(redhanded_report::Peer::default());
-        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Socket, "10.0.0.7:80"));
-        verdict
-    }
-
-    fn names(leaf: WaitKind, kinds: &[WaitKind]) -> Named {
-        Named {
-            waiting_for: Some(WaitingFor::new(leaf, "the leaf")),
-            kinds: kinds.to_vec(),
-            ..Named::default()
-        }
-    }
-
-    #[test]
-    fn a_leaf_that_is_a_socket_confirms_the_host() {
-        let mut verdict = silent_peer();
-        let named = names(WaitKind::Socket, &[WaitKind::Socket]);
-        refine(&mut verdict, &named, 0, [].into_iter());
-        assert_eq!(
-            (verdict.class, verdict.confidence),
-            (Class::SilentPeer, Confidence::Likely)
-        );
-        assert_eq!(verdict.waiting_for.expect("said").what, "the leaf");
-        let mut nameless = silent_peer();
-        refine(&mut nameless, &Named::default(), 0, [].into_iter());
-        assert_eq!(nameless, silent_peer(), "no names, no change");
-    }
-
-    #[test]
-    fn a_leaf_that_is_a_lock_acquits_the_host() {
-        let mut verdict = silent_peer();
-        let named = names(WaitKind::Lock, &[WaitKind::Lock]);
-        refine(&mut verdict, &named, 0, [].into_iter());
-        assert_eq!((verdict.class, verdict.peer), (Class::StuckAwait, None));
-        assert_eq!(verdict.waiting_for.expect("said").kind, WaitKind::Lock);
-    }
-
-    #[test]
-    fn a_channel_beside_the_socket_leaves_it_open() {
-        let mut verdict = silent_peer();
-        let named = names(WaitKind::Socket, &[WaitKind::Socket, WaitKind::Channel]);
-        refine(&mut verdict, &named, 0, [].into_iter());
-        assert_eq!(
-            (verdict.class, verdict.confidence),
-            (Class::SilentPeer, Confidence::Suspected)
-        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What few requests have and a slot has no room for: an id that somebody asked for, labels,
-//! children. Off the hot path: a lock, and memory that is taken at first use.
+//! children, outbound calls. Off the hot path: a lock, and memory that is taken at first use.
 
 use super::slot::Key;
+use crate::calls::Ledger;
+use crate::copied::TraceIds;
 
 /// Labels of one request, and the bytes of a key and a value that are kept.
 const LABELS: usize = 16;
@@ -16,6 +18,10 @@ pub(crate) struct Extra {
     pub(super) generation: u32,
     /// The id it is reported by, fixed when somebody first asked.
     pub(crate) id: Option<String>,
+    /// Its place in its trace, fixed when it was first told to anybody.
+    pub(crate) trace: Option<TraceIds>,
+    /// Its outbound calls.
+    pub(crate) calls: Ledger,
     labels: Vec<Label>,
     labels_dropped: u32,
     children: Vec<(Key, u32)>,

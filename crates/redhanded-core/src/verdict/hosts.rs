@@ -1,6 +1,7 @@
 //! Which host a request waits for, if it waits for one: what the rules about hosts share.
 
-use super::{Look, Observed, spoken};
+use super::{CallSeen, Look, Observed, spoken};
+use crate::calls::CallPhase;
 use redhanded_report::{Class, Confidence, Peer, Role, Verdict, WaitKind, WaitingFor};
 
 /// What is to be had of a host.
@@ -10,8 +11,12 @@ pub(super) enum Stage {
     Connection,
     /// A name server's answer.
     Name,
+    /// The other half of a TLS handshake.
+    Handshake,
     /// An answer, from one that is connected and says nothing.
     Answer,
+    /// The rest of an answer that has begun.
+    Rest,
     /// Room for what is to be sent to it.
     Room,
     /// It has closed its side.
@@ -19,8 +24,8 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// `None` where nobody can say that the other end is late.
-    fn of(peer: &Peer) -> Option<Self> {
+    /// What a socket tells; `None` where nobody can say that the other end is late.
+    fn of_socket(peer: &Peer) -> Option<Self> {
         const DNS: u16 = 53;
         let state = peer.state.as_deref();
         match (peer.phase.as_deref(), state) {
@@ -35,35 +40,94 @@ impl Stage {
         }
     }
 
+    /// What a call tells, with its socket where that is known; `None` in a pool, which is no host.
+    fn of_call(call: &CallSeen) -> Option<Self> {
+        let socket = call.socket.as_ref();
+        let is_connected = socket.is_some_and(|s| s.state.as_deref() == Some("ESTABLISHED"));
+        Some(match call.phase {
+            Some(CallPhase::Pool) => return None,
+            Some(CallPhase::Dns) => Self::Name,
+            // Who told "connecting" does not see the handshake that belongs to it.
+            Some(CallPhase::Connect) if is_connected => Self::Handshake,
+            Some(CallPhase::Connect) => Self::Connection,
+            Some(CallPhase::Tls) => Self::Handshake,
+            Some(CallPhase::Write) => Self::Room,
+            Some(CallPhase::WaitHeaders) => Self::Answer,
+            Some(CallPhase::ReadBody) => Self::Rest,
+            None => socket.and_then(Self::of_socket).unwrap_or(Self::Answer),
+        })
+    }
+
     fn is_unreachable(self) -> bool {
-        matches!(self, Self::Connection | Self::Name)
+        matches!(self, Self::Connection | Self::Name | Self::Handshake)
+    }
+
+    /// Its name among the phases of a call.
+    fn phase(self) -> Option<CallPhase> {
+        match self {
+            Self::Connection => Some(CallPhase::Connect),
+            Self::Name => Some(CallPhase::Dns),
+            Self::Handshake => Some(CallPhase::Tls),
+            Self::Rest => Some(CallPhase::ReadBody),
+            Self::Room => Some(CallPhase::Write),
+            Self::Answer | Self::Closed => None,
+        }
     }
 }
 
 /// A host that a request waits for.
 #[derive(Debug)]
-pub(super) struct Wait<'o> {
+pub(super) struct Wait {
     pub(super) stage: Stage,
-    pub(super) peer: &'o Peer,
+    pub(super) peer: Peer,
+    /// Bytes of the answer's body that have come.
+    pub(super) received_bytes: u64,
     /// Others that it may wait for as well.
-    others: Vec<&'o Peer>,
+    others: Vec<Peer>,
     /// At most so long.
     for_ms: f64,
     confidence: Confidence,
 }
 
-impl<'o> Wait<'o> {
-    /// Where the evidence speaks of a host: the sockets that a pending future's leaves had at hand, or the call that a
-    /// thread of its own is blocked in. A thread of the runtime is another matter: whom it waits for is the lesser trouble.
-    pub(super) fn of(observed: &'o Observed) -> Option<Self> {
+impl Wait {
+    /// Where the evidence speaks of a host: the outbound call that is open, the sockets that a pending
+    /// future's leaves had at hand, or the call that a thread of its own is blocked in. A thread of the
+    /// runtime is another matter: whom it waits for is the lesser trouble.
+    pub(super) fn of(observed: &Observed) -> Option<Self> {
         match &observed.poll {
-            None => Self::of_future(observed),
+            None => Self::of_calls(observed).or_else(|| Self::of_future(observed)),
             Some(_) if observed.on_blocking_thread => Self::of_thread(observed),
             Some(_) => None,
         }
     }
 
-    fn of_future(observed: &'o Observed) -> Option<Self> {
+    /// The outbound call that it waits for; of several, the one that rests longest.
+    fn of_calls(observed: &Observed) -> Option<Self> {
+        let asked = open_calls(observed)?;
+        let mut calls: Vec<&CallSeen> = asked.calls;
+        calls.sort_by(|a, b| b.rests_ms.total_cmp(&a.rests_ms));
+        let (&call, others) = calls.split_first()?;
+        let stage = Stage::of_call(call)?;
+        let for_ms = call.rests_ms.min(observed.elapsed_ms);
+        let elsewhere = others.iter().any(|other| !is_same_host(call, other));
+        let confidence = if !asked.surely || elsewhere || !is_most_of_it(for_ms, observed) {
+            Confidence::Suspected
+        } else if is_seen_connecting(call) && asked.alone {
+            Confidence::Proved
+        } else {
+            Confidence::Likely
+        };
+        Some(Self {
+            stage,
+            peer: peer_of(call),
+            received_bytes: call.received_bytes,
+            others: others.iter().map(|call| peer_of(call)).collect(),
+            for_ms,
+            confidence,
+        })
+    }
+
+    fn of_future(observed: &Observed) -> Option<Self> {
         let Some(Look::Polled {
             pending: true,
             leaves: 1..,
@@ -76,7 +140,7 @@ impl<'o> Wait<'o> {
         let mut waits: Vec<(Stage, &Peer)> = observed
             .sockets
             .iter()
-            .filter_map(|peer| Some((Stage::of(peer)?, peer)))
+            .filter_map(|peer| Some((Stage::of_socket(peer)?, peer)))
             .collect();
         // One that is not even connected is more than one that says nothing for the moment.
         waits.sort_by_key(|(stage, _)| !stage.is_unreachable());
@@ -89,8 +153,9 @@ impl<'o> Wait<'o> {
         };
         Some(Self {
             stage,
-            peer,
-            others: others.iter().map(|(_, peer)| *peer).collect(),
+            peer: peer.clone(),
+            received_bytes: 0,
+            others: others.iter().map(|(_, peer)| (*peer).clone()).collect(),
             // What was silent before anybody asked is not late.
             for_ms: peer
                 .elapsed_ms
@@ -99,16 +164,17 @@ impl<'o> Wait<'o> {
         })
     }
 
-    fn of_thread(observed: &'o Observed) -> Option<Self> {
+    fn of_thread(observed: &Observed) -> Option<Self> {
         let poll = observed.poll.as_ref()?;
-        let peer = poll.peer.as_ref()?;
+        let peer = named_by_a_call(poll.peer.as_ref()?, observed);
         if !poll.is_mostly_asleep() {
             return None;
         }
         let never_ran = poll.timeslices == Some(0) && poll.asleep == poll.samples;
         Some(Self {
-            stage: Stage::of(peer)?,
+            stage: Stage::of_socket(&peer)?,
             peer,
+            received_bytes: 0,
             others: Vec::new(),
             for_ms: poll.stood_ms,
             confidence: if never_ran || poll.samples >= 5 {
@@ -125,7 +191,7 @@ impl<'o> Wait<'o> {
 
     /// The host, its address and port.
     pub(super) fn host(&self) -> String {
-        host(self.peer)
+        host(&self.peer)
     }
 
     /// How long, in words.
@@ -133,36 +199,132 @@ impl<'o> Wait<'o> {
         spoken(self.for_ms)
     }
 
-    pub(super) fn verdict(&self, class: Class, mut cause: String) -> Verdict {
+    pub(super) fn verdict(self, class: Class, mut cause: String) -> Verdict {
+        let waits_for = self.host();
         if !self.others.is_empty() {
-            let others: Vec<String> = self.others.iter().take(3).map(|peer| host(peer)).collect();
+            let others: Vec<String> = self.others.iter().take(3).map(host).collect();
+            let what = if self.peer.name.is_some() {
+                "calls open"
+            } else {
+                "sockets at hand"
+            };
             cause += &format!(
-                "; it has {} sockets at hand and may wait for another one ({})",
+                "; it has {} {what} and may wait for another one ({})",
                 self.others.len() + 1,
                 others.join(", ")
             );
         }
         let mut verdict = Verdict::new(class, Role::Culprit, self.confidence, cause);
-        let mut peer = self.peer.clone();
+        let mut peer = self.peer;
         peer.elapsed_ms = Some(self.for_ms);
-        let phase = match self.stage {
-            Stage::Connection => Some("connect"),
-            Stage::Name => Some("dns"),
-            _ => None,
-        };
-        peer.phase = phase.map(str::to_owned).or(peer.phase);
+        let unreachable = self.stage.phase().filter(|_| self.stage.is_unreachable());
+        peer.phase = unreachable
+            .map(|phase| phase.as_str().to_owned())
+            .or(peer.phase);
         verdict.peer = Some(peer);
-        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Socket, self.host()));
+        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Socket, waits_for));
         verdict
     }
 }
 
-fn host(peer: &Peer) -> String {
-    let address = peer.address.as_deref().unwrap_or("an unknown address");
-    match peer.port {
-        Some(port) if address.contains(':') => format!("[{address}]:{port}"),
-        Some(port) => format!("{address}:{port}"),
-        None => address.to_owned(),
+/// Open calls that a request may wait for.
+pub(super) struct Asked<'o> {
+    pub(super) calls: Vec<&'o CallSeen>,
+    /// They were polled in the poll that was looked at, or there is but one.
+    pub(super) surely: bool,
+    /// There is one, and its poll had one leaf.
+    alone: bool,
+}
+
+/// The calls that the poll before has polled, else all that are open: a set of futures polls only
+/// those that were woken. `None` if it has none, or does not wait.
+pub(super) fn open_calls(observed: &Observed) -> Option<Asked<'_>> {
+    let (surely, one_leaf) = match observed.look {
+        Some(Look::Polled {
+            pending: true,
+            leaves,
+            woke_itself,
+            budget_exhausted,
+        }) => (!woke_itself && !budget_exhausted, leaves <= 1),
+        Some(Look::Forbidden) => (true, false),
+        _ => return None,
+    };
+    let polled: Vec<&CallSeen> = observed.calls.iter().filter(|call| call.polled).collect();
+    let any = !polled.is_empty();
+    let calls = if any {
+        polled
+    } else {
+        observed.calls.iter().collect()
+    };
+    if calls.is_empty() {
+        return None;
+    }
+    let alone = any && calls.len() == 1 && one_leaf;
+    let surely = surely && (any || calls.len() == 1);
+    Some(Asked {
+        calls,
+        surely,
+        alone,
+    })
+}
+
+/// Most of its time, or so long that it is late by this alone.
+pub(super) fn is_most_of_it(for_ms: f64, observed: &Observed) -> bool {
+    for_ms >= 0.5 * observed.elapsed_ms || for_ms >= observed.slow_after_ms.max(1.0)
+}
+
+/// The call says that it connects, and the kernel says that nobody answers.
+fn is_seen_connecting(call: &CallSeen) -> bool {
+    let state = call.socket.as_ref().and_then(|s| s.state.as_deref());
+    call.phase == Some(CallPhase::Connect) && !call.inferred && state == Some("SYN_SENT")
+}
+
+fn is_same_host(a: &CallSeen, b: &CallSeen) -> bool {
+    (&a.host, a.port) == (&b.host, b.port)
+}
+
+/// The remote end of a call as reports have it.
+pub(super) fn peer_of(call: &CallSeen) -> Peer {
+    let mut peer = call.socket.clone().unwrap_or_default();
+    peer.name = Some(call.host.clone());
+    peer.port = call.port.or(peer.port);
+    let told = call.phase.map(|phase| phase.as_str().to_owned());
+    peer.phase = told.or(peer.phase);
+    peer.inferred = call.inferred || call.phase.is_none();
+    peer
+}
+
+/// A peer that a socket has told, with the name by which the only fitting call has asked for it.
+pub(super) fn named_by_a_call(peer: &Peer, observed: &Observed) -> Peer {
+    let mut peer = peer.clone();
+    let fits =
+        |call: &&CallSeen| call.port.is_none() || peer.port.is_none() || call.port == peer.port;
+    let mut fitting = observed.calls.iter().filter(fits);
+    if let (Some(call), None) = (fitting.next(), fitting.next()) {
+        peer.name = Some(call.host.clone());
+    }
+    peer
+}
+
+/// `10.0.0.7:5432 (db1)`, or as much of it as is known.
+pub(super) fn host(peer: &Peer) -> String {
+    let (address, port) = (peer.address.as_deref(), peer.port);
+    let name = peer.name.as_deref();
+    match (address, name) {
+        (Some(address), Some(name)) if address != name => {
+            format!("{} ({name})", with_port(address, port))
+        }
+        (Some(address), _) => with_port(address, port),
+        (None, Some(name)) => with_port(name, port),
+        (None, None) => with_port("an unknown address", port),
+    }
+}
+
+fn with_port(host: &str, port: Option<u16>) -> String {
+    match port {
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -263,5 +425,80 @@ pub(super) mod tests {
             observed.look = look;
             assert!(Wait::of(&observed).is_none());
         }
+    }
+
+    /// A call that has been open for 30.5 of the request's 31 seconds.
+    pub(in crate::verdict) fn call(host: &str, port: u16, phase: Option<CallPhase>) -> CallSeen {
+        CallSeen {
+            kind: "http".into(),
+            host: host.into(),
+            port: Some(port),
+            phase,
+            rests_ms: 30_500.0,
+            elapsed_ms: 30_500.0,
+            polled: true,
+            ..CallSeen::default()
+        }
+    }
+
+    /// The same future as [`pending`], with these calls.
+    pub(in crate::verdict) fn calling(calls: &[CallSeen]) -> Observed {
+        Observed {
+            calls: calls.to_vec(),
+            ..pending(&[])
+        }
+    }
+
+    #[test]
+    fn a_name_stands_behind_its_address() {
+        let mut named = peer("10.0.0.7", 5432, None, None);
+        named.name = Some("db1".into());
+        assert_eq!(host(&named), "10.0.0.7:5432 (db1)");
+        named.address = None;
+        assert_eq!(host(&named), "db1:5432");
+        named.name = Some("::1".into());
+        assert_eq!(host(&named), "[::1]:5432");
+    }
+
+    #[test]
+    fn a_call_that_is_not_polled_counts_only_without_one_that_is() {
+        let mut idle = call("idle", 80, Some(CallPhase::WaitHeaders));
+        idle.polled = false;
+        let busy = call("busy", 80, Some(CallPhase::WaitHeaders));
+        let wait = Wait::of(&calling(&[idle.clone(), busy])).expect("waits");
+        assert_eq!((wait.host().as_str(), wait.others.len()), ("busy:80", 0));
+        let wait = Wait::of(&calling(&[idle.clone()])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Likely, "the only one");
+        let wait = Wait::of(&calling(&[idle.clone(), idle])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Suspected);
+    }
+
+    #[test]
+    fn one_of_two_hosts_is_suspected_and_two_calls_to_one_host_are_not() {
+        let a = call("a", 80, Some(CallPhase::WaitHeaders));
+        let b = call("b", 80, Some(CallPhase::WaitHeaders));
+        let wait = Wait::of(&calling(&[a.clone(), b])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Suspected);
+        let wait = Wait::of(&calling(&[a.clone(), a])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Likely);
+    }
+
+    #[test]
+    fn a_call_that_has_only_begun_is_not_what_made_it_late() {
+        let mut fresh = call("a", 80, Some(CallPhase::WaitHeaders));
+        fresh.rests_ms = 20.0;
+        let wait = Wait::of(&calling(&[fresh])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Suspected);
+    }
+
+    #[test]
+    fn a_connect_that_the_kernel_sees_as_well_is_proved_unless_it_was_concluded() {
+        let mut connecting = call("db1", 5432, Some(CallPhase::Connect));
+        connecting.socket = Some(peer("10.0.0.7", 5432, Some("SYN_SENT"), Some("connect")));
+        let wait = Wait::of(&calling(&[connecting.clone()])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Proved);
+        connecting.inferred = true;
+        let wait = Wait::of(&calling(&[connecting])).expect("waits");
+        assert_eq!(wait.confidence, Confidence::Likely);
     }
 }

@@ -10,6 +10,8 @@ mod evidence;
 mod hosts;
 mod machine_paused;
 mod not_accepted;
+mod pool_wait;
+mod repeating_calls;
 mod silent_peer;
 mod spin_loop;
 mod starved;
@@ -20,20 +22,24 @@ mod unreachable_host;
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
-pub use evidence::{At, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll};
+pub use evidence::{
+    At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll,
+};
 use redhanded_report::{Confidence, Verdict};
 
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 10] = [
     starved::rule,
     cpu_loop::rule,
+    pool_wait::rule,
     unreachable_host::rule,
     silent_peer::rule,
     blocked_thread::rule,
     spin_loop::rule,
     client_stalled::rule,
+    repeating_calls::rule,
     stuck_await::rule,
 ];
 

@@ -11,6 +11,10 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         Stage::Room => {
             format!("connected to {host}, which has not taken what was sent to it for up to {age}")
         }
+        Stage::Rest => format!(
+            "reading the answer of {host}; nothing more has come for up to {age}, after {} bytes of its body",
+            wait.received_bytes
+        ),
         Stage::Closed => format!(
             "connected to {host}, which has closed its side; it has been waiting for it for up to {age}"
         ),
@@ -23,8 +27,9 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
 
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
-    use super::super::hosts::tests::{blocked, peer, pending};
+    use super::super::hosts::tests::{blocked, call, calling, peer, pending};
     use super::*;
+    use crate::calls::CallPhase;
     use crate::verdict::judge;
     use redhanded_report::{Confidence, Peer, Role};
 
@@ -109,5 +114,36 @@ mod tests {
             judge(&blocked(established(), false)).class,
             Class::BlockedThread
         );
+    }
+
+    #[test]
+    fn a_call_that_waits_for_an_answer_and_one_that_waits_for_the_rest() {
+        let verdict = judge(&calling(&[call("api", 80, Some(CallPhase::WaitHeaders))]));
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Likely)
+        );
+        assert!(
+            verdict.cause.starts_with("connected to api:80"),
+            "{}",
+            verdict.cause
+        );
+        let mut reading = call("api", 80, Some(CallPhase::ReadBody));
+        reading.received_bytes = 17;
+        let verdict = judge(&calling(&[reading]));
+        assert!(
+            verdict.cause.contains("after 17 bytes"),
+            "{}",
+            verdict.cause
+        );
+        let phase = verdict.peer.and_then(|peer| peer.phase);
+        assert_eq!(phase.as_deref(), Some("read_body"));
+    }
+
+    #[test]
+    fn a_call_without_phases_is_silent_and_says_that_this_is_concluded() {
+        let verdict = judge(&calling(&[call("db1", 5432, None)]));
+        assert_eq!(verdict.class, Class::SilentPeer);
+        assert!(verdict.peer.is_some_and(|peer| peer.inferred));
     }
 }

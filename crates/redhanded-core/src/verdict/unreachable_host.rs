@@ -8,8 +8,14 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let wait = Wait::of(observed).filter(Wait::is_unreachable)?;
     let (host, age) = (wait.host(), wait.spoken());
     let cause = match (wait.stage, wait.peer.state.as_deref()) {
+        (Stage::Name, _) if wait.peer.name.is_some() => {
+            format!("resolving the name of {host} for up to {age}: no answer has come")
+        }
         (Stage::Name, _) => {
             format!("waiting for the name server {host} for up to {age}: no answer has come")
+        }
+        (Stage::Handshake, _) => {
+            format!("in the TLS handshake with {host} for up to {age}: it does not answer")
         }
         (_, Some(state)) => {
             format!("connecting to {host} for up to {age}, {state}: it does not answer")
@@ -21,8 +27,9 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
 
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
-    use super::super::hosts::tests::{blocked, peer, pending};
+    use super::super::hosts::tests::{blocked, call, calling, peer, pending};
     use super::*;
+    use crate::calls::CallPhase;
     use crate::verdict::{Look, judge};
     use redhanded_report::{Confidence, Role, WaitKind};
 
@@ -105,5 +112,52 @@ mod tests {
         assert_eq!(verdict.class, Class::UnreachableHost);
         let phase = verdict.peer.and_then(|p| p.phase);
         assert_eq!(phase.as_deref(), Some("dns"));
+    }
+
+    #[test]
+    fn a_call_names_the_host_that_it_was_asked_for_by() {
+        let mut connecting = call("db1", 5432, Some(CallPhase::Connect));
+        connecting.socket = Some(peer("10.0.0.7", 5432, Some("SYN_SENT"), Some("connect")));
+        let verdict = judge(&calling(&[connecting]));
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::UnreachableHost, Confidence::Proved)
+        );
+        assert_eq!(
+            verdict.cause,
+            "connecting to 10.0.0.7:5432 (db1) for up to 30.50 s, SYN_SENT: it does not answer"
+        );
+        let found = verdict.peer.expect("named");
+        assert_eq!(found.name.as_deref(), Some("db1"));
+        assert!(!found.inferred);
+    }
+
+    #[test]
+    fn names_and_handshakes_are_told_apart() {
+        let verdict = judge(&calling(&[call("api", 443, Some(CallPhase::Dns))]));
+        assert!(verdict.cause.contains("resolving the name of api:443"));
+        let verdict = judge(&calling(&[call("api", 443, Some(CallPhase::Tls))]));
+        assert_eq!(verdict.class, Class::UnreachableHost);
+        assert!(verdict.cause.contains("TLS handshake"), "{}", verdict.cause);
+        // Whose connector does not see the handshake, the socket does.
+        let mut connecting = call("api", 443, Some(CallPhase::Connect));
+        connecting.socket = Some(peer("10.0.0.7", 443, Some("ESTABLISHED"), None));
+        let found = judge(&calling(&[connecting])).peer.expect("named");
+        assert_eq!(found.phase.as_deref(), Some("tls"));
+    }
+
+    #[test]
+    fn a_thread_that_calls_for_somebody_knows_the_name() {
+        let mut observed = blocked(
+            peer("10.0.0.7", 5432, Some("SYN_SENT"), Some("connect")),
+            true,
+        );
+        observed.calls = vec![call("db1", 5432, None)];
+        let verdict = judge(&observed);
+        assert!(
+            verdict.cause.contains("10.0.0.7:5432 (db1)"),
+            "{}",
+            verdict.cause
+        );
     }
 }

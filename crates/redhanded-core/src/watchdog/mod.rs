@@ -3,6 +3,7 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod calls;
 mod children;
 mod clocks;
 mod crowd;

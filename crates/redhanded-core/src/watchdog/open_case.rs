@@ -3,12 +3,13 @@
 use super::children::ChildLooks;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms, shared_from_root};
-use super::{Parts, crowd};
+use super::{Parts, calls, crowd};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
 use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
+use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
 use crate::verdict::{At, Crowd, Look, Observed, Received, judge};
 use crate::worker::{BLOCKING, Worker};
@@ -88,7 +89,8 @@ impl OpenCase {
         route: u64,
         now_ns: u64,
     ) -> Self {
-        let trace = TraceIds::of(&copied);
+        let generation = slot.hand.generation();
+        let trace = family::trace_in(slot, generation).unwrap_or_else(|| TraceIds::of(&copied));
         let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
@@ -345,6 +347,7 @@ impl OpenCase {
             .lost_stacks(u64::from(mail.waiting.dropped));
         let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
         found.observed.sockets = super::sockets::of(slot, mail);
+        calls::join_sockets(&mut found.observed);
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;
@@ -364,14 +367,16 @@ impl OpenCase {
         }
     }
 
-    fn seen(slot: &Slot, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
-        Observed {
+    fn seen(slot: &'static Slot, at: At, parts: &Parts<'_>, now_ns: u64) -> Observed {
+        let mut observed = Observed {
             elapsed_ms: ms(parts.pauses.charged(slot.started_ns(), now_ns)),
             slow_after_ms: ms(slot.slow_after_ns()),
             polls: slot.poll_mark().polls(),
             at,
             ..Observed::default()
-        }
+        };
+        calls::observe(&mut observed, slot, parts.pauses, now_ns);
+        observed
     }
 
     /// Who else keeps the workers of this request's runtime.
@@ -452,6 +457,8 @@ impl OpenCase {
         }
         let labels = self.labels(&mut found.observed);
         found.observed.missing.extend(missing);
+        let calls = calls::Known::of(self.slot);
+        found.observed.missing.extend(calls.missing());
         self.looks += 1;
         // Read anew: what the look itself took belongs to the time until the verdict.
         let elapsed_ns = parts.pauses.charged(self.slot.started_ns(), monotonic_ns());
@@ -490,6 +497,9 @@ impl OpenCase {
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,
+            calls: calls.open.into_iter().chain(calls.recent).collect(),
+            started_ns: self.slot.started_ns(),
+            looked_ns: now_ns,
             throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
         }
     }

@@ -31,7 +31,12 @@ pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
         socket.unread_bytes == 0 && !client.is_some_and(|client| is(&socket.peer, client))
     };
     let owing = seen.into_iter().filter(owes);
-    owing.map(|socket| socket.peer).take(MOST).collect()
+    let concluded = |socket: SocketSeen| {
+        let mut peer = socket.peer;
+        peer.inferred = true;
+        peer
+    };
+    owing.map(concluded).take(MOST).collect()
 }
 
 fn is(peer: &Peer, client: SocketAddr) -> bool {

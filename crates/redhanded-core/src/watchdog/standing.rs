@@ -232,6 +232,7 @@ impl Standing {
             waiting_for: syscall.and_then(waits_for),
             peer: syscall.and_then(peer_of).map(|mut peer| {
                 peer.elapsed_ms = Some(ms(now_ns.saturating_sub(self.since_ns)));
+                peer.inferred = true;
                 peer
             }),
             syscall: syscall.map(|s| s.name().to_owned()),

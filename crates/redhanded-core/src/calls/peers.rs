@@ -1,0 +1,180 @@
+//! The hosts of this process: one row each, and no more rows than there is room for.
+
+use super::row::{PeerStats, Row};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+/// Hosts that have a row of their own.
+const MOST: usize = 10_000;
+/// Bytes of a host's name that are kept; longer than any name of DNS.
+const NAME_BYTES: usize = 300;
+/// What those share that have no row.
+const OTHERS: &str = "(others)";
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| Table::new(MOST));
+
+/// What is known of the hosts that this process calls.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Peers {
+    /// One for each host, those with most calls in flight first, then those with most calls.
+    pub known: Vec<PeerStats>,
+    /// All calls to hosts beyond the first 10,000, which have no row of their own; `None` as long as
+    /// there are none.
+    pub others: Option<PeerStats>,
+}
+
+/// The hosts that this process has called, by whatever install. Looks at every row; for people,
+/// metrics and tests.
+pub fn peers() -> Peers {
+    TABLE.read()
+}
+
+/// The row of the host `authority` (`db1:5432`); one for all others, when there are too many.
+pub(crate) fn row_of(authority: &str, host: &str, port: Option<u16>) -> Arc<Row> {
+    TABLE.row(authority, host, port)
+}
+
+#[derive(Debug)]
+struct Table {
+    most: usize,
+    rows: RwLock<HashMap<Box<str>, Arc<Row>>>,
+    others: Arc<Row>,
+}
+
+impl Table {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            rows: RwLock::new(HashMap::new()),
+            others: Arc::new(Row::new(OTHERS, OTHERS, None)),
+        }
+    }
+
+    fn row(&self, authority: &str, host: &str, port: Option<u16>) -> Arc<Row> {
+        let cut = |text: &'_ str| text.floor_char_boundary(NAME_BYTES);
+        let (authority, host) = (&authority[..cut(authority)], &host[..cut(host)]);
+        if let Some(row) = self.rows.read().get(authority) {
+            return row.clone();
+        }
+        let mut rows = self.rows.write();
+        if let Some(row) = rows.get(authority) {
+            return row.clone(); // somebody else was faster
+        }
+        if rows.len() >= self.most {
+            return self.others.clone();
+        }
+        let row = Arc::new(Row::new(authority, host, port));
+        rows.insert(authority.into(), row.clone());
+        row
+    }
+
+    fn read(&self) -> Peers {
+        let mut known: Vec<PeerStats> = self.rows.read().values().map(|row| row.stats()).collect();
+        known.sort_by(|a, b| {
+            let rank = |peer: &PeerStats| (peer.in_flight, peer.attempts);
+            rank(b).cmp(&rank(a)).then_with(|| a.peer.cmp(&b.peer))
+        });
+        let others = self.others.stats();
+        Peers {
+            known,
+            others: (others.attempts > 0).then_some(others),
+        }
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::super::{CallPhase, CallState, Failure};
+    use super::*;
+    use std::time::Duration;
+
+    fn call(row: &Arc<Row>, at_ns: u64) -> Arc<CallState> {
+        let state = CallState::new("http".into(), row.clone(), None, None, true, at_ns);
+        let call = Arc::new(state);
+        row.begin(&call);
+        call
+    }
+
+    #[test]
+    fn a_hundred_thousand_hosts_have_ten_thousand_rows_and_none_is_lost_from_the_count() {
+        let table = Table::new(MOST);
+        for i in 0..100_000_u64 {
+            let authority = format!("host-{i}.example:443");
+            let row = table.row(&authority, &authority[..authority.len() - 4], Some(443));
+            let call = call(&row, 0);
+            call.end(None, 1);
+            row.end(&call, None);
+        }
+        let peers = table.read();
+        let others = peers.others.expect("more than there is room for");
+        assert_eq!((peers.known.len(), others.attempts), (MOST, 90_000));
+        assert_eq!((others.in_flight, others.peer.as_str()), (0, OTHERS));
+        assert!(peers.known.iter().all(|peer| peer.attempts == 1));
+    }
+
+    #[test]
+    fn a_name_is_cut_and_has_no_control_bytes() {
+        let table = Table::new(2);
+        let long = "é".repeat(1000);
+        let row = table.row(&long, &long, None);
+        assert!(
+            row.authority.len() <= 3 * NAME_BYTES,
+            "as percent-encoded at most"
+        );
+        table.row("evil\x1b[2J\n:80", "evil\x1b[2J\n", Some(80));
+        let evil = table
+            .read()
+            .known
+            .into_iter()
+            .find(|p| p.peer.contains("evil"));
+        let shown = evil.expect("has a row").peer;
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+
+    #[test]
+    fn phases_and_failures_are_told_apart() {
+        let table = Table::new(2);
+        let row = table.row("db1:5432", "db1", Some(5432));
+        for n in 1..=100_u64 {
+            let call = call(&row, 0);
+            call.enter(CallPhase::Connect, 0);
+            call.enter(CallPhase::WaitHeaders, 2_000_000);
+            let failure = (n > 98).then_some(Failure::Reset);
+            call.end(failure, 2_000_000 + n * 1_000_000);
+            row.end(&call, failure);
+        }
+        let stats = row.stats();
+        let near = |was: Duration, ms: u64| {
+            let ms = Duration::from_millis(ms);
+            was >= ms * 9 / 10 && was <= ms * 11 / 10
+        };
+        let connect = stats.phase(CallPhase::Connect).expect("happened");
+        assert!(near(connect.p50, 2) && near(connect.max, 2), "{connect:?}");
+        let waits = stats.phase(CallPhase::WaitHeaders).expect("happened");
+        assert_eq!(waits.count, 100);
+        assert!(near(waits.p50, 50) && near(waits.p99, 99), "{waits:?}");
+        assert_eq!(stats.failures, [(Failure::Reset, 2)]);
+        let (_, failure, phase) = stats.last_error.expect("the last one failed");
+        assert_eq!(
+            (failure, phase),
+            (Failure::Reset, Some(CallPhase::WaitHeaders))
+        );
+        assert!(stats.last_success.is_some() && stats.phase(CallPhase::Dns).is_none());
+    }
+
+    #[test]
+    fn open_calls_are_bounded_and_all_are_counted() {
+        let table = Table::new(2);
+        let row = table.row("db1:5432", "db1", Some(5432));
+        let calls: Vec<_> = (0..1000).map(|_| call(&row, 0)).collect();
+        assert_eq!((row.open().len(), row.stats().in_flight), (256, 1000));
+        for call in &calls {
+            call.end(Some(Failure::Dropped), 1);
+            row.end(call, Some(Failure::Dropped));
+        }
+        assert_eq!((row.open().len(), row.stats().in_flight), (0, 0));
+        assert_eq!(row.stats().failed(), 1000);
+    }
+}

@@ -1,0 +1,194 @@
+//! What is known of one host, over all calls to it.
+
+use super::failure::FAILURES;
+use super::phase::PHASES;
+use super::{CallPhase, CallState, Failure};
+use crate::redact::printable;
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// Open calls that are known one by one.
+const OPEN: usize = 256;
+/// Percentiles are right to one significant digit, which keeps a phase under two kilobytes.
+const DIGITS: u8 = 1;
+/// The longest phase that is told apart, in microseconds: an hour.
+const LONGEST_US: u64 = 3_600_000_000;
+
+type Histograms = [Option<Histogram<u32>>; PHASES];
+
+/// One host, by the name and port it is asked for.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Host and port as they were given, and the host alone; printable.
+    pub(crate) authority: Box<str>,
+    pub(crate) host: Box<str>,
+    pub(crate) port: Option<u16>,
+    attempts: AtomicU64,
+    ended: AtomicU64,
+    failures: [AtomicU64; FAILURES],
+    histograms: Mutex<Option<Box<Histograms>>>,
+    last: Mutex<Last>,
+    /// Open calls, the oldest first as long as none has ended.
+    open: Mutex<Vec<Arc<CallState>>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    error: Option<(SystemTime, Failure, Option<CallPhase>)>,
+    success: Option<SystemTime>,
+}
+
+impl Row {
+    pub(crate) fn new(authority: &str, host: &str, port: Option<u16>) -> Self {
+        let printable = |text: &str| printable::from_bytes(text.as_bytes()).into_boxed_str();
+        Self {
+            authority: printable(authority),
+            host: printable(host),
+            port,
+            attempts: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            failures: [const { AtomicU64::new(0) }; FAILURES],
+            histograms: Mutex::new(None),
+            last: Mutex::new(Last::default()),
+            open: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn begin(&self, call: &Arc<CallState>) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        let mut open = self.open.lock();
+        if open.len() < OPEN {
+            open.push(call.clone());
+        }
+    }
+
+    pub(crate) fn end(&self, call: &Arc<CallState>, failure: Option<Failure>) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut open = self.open.lock();
+            if let Some(at) = open.iter().position(|known| Arc::ptr_eq(known, call)) {
+                open.swap_remove(at);
+            }
+        }
+        let now = SystemTime::now();
+        match failure {
+            None => self.last.lock().success = Some(now),
+            Some(failure) => {
+                self.failures[failure.number() as usize].fetch_add(1, Ordering::Relaxed);
+                self.last.lock().error = Some((now, failure, call.phase()));
+            }
+        }
+    }
+
+    /// A phase of some call took so long.
+    pub(crate) fn record(&self, phase: CallPhase, spent_ns: u64) {
+        let spent_us = (spent_ns / 1000).clamp(1, LONGEST_US);
+        let mut histograms = self.histograms.lock();
+        let histograms = histograms.get_or_insert_with(|| Box::new([const { None }; PHASES]));
+        let histogram = &mut histograms[phase as usize];
+        if histogram.is_none() {
+            // Fails for impossible bounds only.
+            *histogram = Histogram::new(DIGITS).ok();
+        }
+        if let Some(histogram) = histogram {
+            let _ = histogram.record(spent_us);
+        }
+    }
+
+    /// Its open calls, in no order.
+    pub(crate) fn open(&self) -> Vec<Arc<CallState>> {
+        self.open.lock().clone()
+    }
+
+    pub(crate) fn stats(&self) -> PeerStats {
+        let attempts = self.attempts.load(Ordering::Relaxed);
+        let ended = self.ended.load(Ordering::Relaxed);
+        let failed = Failure::ALL.map(|failure| {
+            let count = self.failures[failure.number() as usize].load(Ordering::Relaxed);
+            (failure, count)
+        });
+        let last = *self.last.lock();
+        PeerStats {
+            peer: self.authority.to_string(),
+            attempts,
+            in_flight: attempts.saturating_sub(ended),
+            failures: failed.into_iter().filter(|(_, count)| *count > 0).collect(),
+            phases: self.phases(),
+            last_error: last.error,
+            last_success: last.success,
+        }
+    }
+
+    fn phases(&self) -> Vec<PhaseStats> {
+        let histograms = self.histograms.lock();
+        let Some(histograms) = histograms.as_deref() else {
+            return Vec::new();
+        };
+        let stats = |phase: CallPhase| {
+            let histogram = histograms[phase as usize].as_ref()?;
+            let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
+            Some(PhaseStats {
+                phase,
+                count: histogram.len(),
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                max: Duration::from_micros(histogram.max()),
+            })
+        };
+        CallPhase::ALL.into_iter().filter_map(stats).collect()
+    }
+}
+
+/// What is known of one host, over all calls of the process to it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerStats {
+    /// Name and port, as it was asked for; control characters are escaped.
+    pub peer: String,
+    /// Calls that were begun.
+    pub attempts: u64,
+    /// Those that have not ended.
+    pub in_flight: u64,
+    /// Those that failed, by kind; kinds that never happened are left out.
+    pub failures: Vec<(Failure, u64)>,
+    /// How long each phase took, where it happened.
+    pub phases: Vec<PhaseStats>,
+    /// When a call last failed, how, and in which phase where that is known.
+    pub last_error: Option<(SystemTime, Failure, Option<CallPhase>)>,
+    /// When a call last succeeded.
+    pub last_success: Option<SystemTime>,
+}
+
+impl PeerStats {
+    /// Failures of all kinds.
+    pub fn failed(&self) -> u64 {
+        self.failures.iter().map(|(_, count)| count).sum()
+    }
+
+    /// What one phase took, if it ever happened.
+    pub fn phase(&self, phase: CallPhase) -> Option<&PhaseStats> {
+        self.phases.iter().find(|stats| stats.phase == phase)
+    }
+}
+
+/// How long one phase of the calls to one host took; right to one significant digit.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PhaseStats {
+    /// Which phase.
+    pub phase: CallPhase,
+    /// How often it was finished.
+    pub count: u64,
+    /// Median.
+    pub p50: Duration,
+    /// 90 of 100 took no longer.
+    pub p90: Duration,
+    /// 99 of 100 took no longer.
+    pub p99: Duration,
+    /// The longest.
+    pub max: Duration,
+}

@@ -1,0 +1,269 @@
+//! What names add to a verdict about another host: whether it is waited for, and how far the two have
+//! come. Pure.
+
+use super::naming::Named;
+use crate::calls::CallPhase;
+use redhanded_report::{Class, Confidence, Role, Verdict, WaitKind, WaitingFor};
+
+/// Whom it waits for was told by a call or by a socket.
+pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
+    matches!(verdict.class, Class::UnreachableHost | Class::SilentPeer)
+}
+
+/// A call has told it, and in which phase it is: names have nothing to add.
+pub(super) fn is_told(verdict: &Verdict) -> bool {
+    let peer = verdict.peer.as_ref();
+    peer.is_some_and(|peer| peer.name.is_some() && !peer.inferred)
+}
+
+/// Compares what a verdict says about a host with what the stack says.
+pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
+    if named.stacks.is_empty() && named.kinds.is_empty() {
+        return;
+    }
+    let has_name = verdict
+        .peer
+        .as_ref()
+        .is_some_and(|peer| peer.name.is_some());
+    if is_about_a_host(verdict) && !is_told(verdict) {
+        if has_name {
+            settle(verdict, named);
+        } else if !named.kinds.is_empty() {
+            compare_sockets(verdict, named);
+        }
+    }
+    let waits_for_a_pool = verdict.class == Class::StuckAwait && is_in_pool(named);
+    if waits_for_a_pool {
+        verdict.class = Class::PoolWait;
+    }
+}
+
+/// A pool that is waited for, and that does not connect.
+fn is_in_pool(named: &Named) -> bool {
+    named.phase == Some(CallPhase::Pool) && !named.kinds.contains(&WaitKind::Socket)
+}
+
+/// A call that has not told its phases: which one it is in, by the names of its client.
+fn settle(verdict: &mut Verdict, named: &Named) {
+    if is_in_pool(named) {
+        return wait_for_pool(verdict);
+    }
+    if waits_at_home(named) {
+        return acquit(verdict, "a call to");
+    }
+    let from_socket = verdict.peer.as_ref().and_then(|peer| peer.phase.clone());
+    let phase = named.phase.filter(|_| from_socket.is_none());
+    if let Some(phase) = phase {
+        let unreachable = matches!(phase, CallPhase::Dns | CallPhase::Connect | CallPhase::Tls);
+        if unreachable {
+            verdict.class = Class::UnreachableHost;
+            verdict.cause += &format!("; by the names on its stack, it is in {}", phase.as_str());
+        }
+    }
+    let phase = phase.map_or(CallPhase::WaitHeaders.as_str(), CallPhase::as_str);
+    if let Some(peer) = &mut verdict.peer {
+        peer.phase = Some(from_socket.unwrap_or_else(|| phase.to_owned()));
+    }
+}
+
+/// It waits for something of its own process, though a call is open around it.
+fn waits_at_home(named: &Named) -> bool {
+    let only_a_timer = named.kinds.is_empty()
+        && named
+            .waiting_for
+            .as_ref()
+            .is_some_and(|waiting| waiting.kind == WaitKind::Timer);
+    let all = |kind| !named.kinds.is_empty() && named.kinds.iter().all(|k| *k == kind);
+    only_a_timer || all(WaitKind::Lock)
+}
+
+fn wait_for_pool(verdict: &mut Verdict) {
+    let Some(peer) = &mut verdict.peer else {
+        return;
+    };
+    peer.phase = Some(CallPhase::Pool.as_str().to_owned());
+    let host = verdict.waiting_for.take().map(|waiting| waiting.what);
+    let host = host.unwrap_or_default();
+    verdict.class = Class::PoolWait;
+    verdict.role = Role::Culprit;
+    verdict.cause = format!("waiting for a connection to {host} of a pool");
+    verdict.waiting_for = Some(WaitingFor::new(WaitKind::Semaphore, host));
+}
+
+/// A future that had a socket at hand need not wait for it: what its leaves are called decides.
+fn compare_sockets(verdict: &mut Verdict, named: &Named) {
+    let sockets = named.kinds.iter().filter(|kind| **kind == WaitKind::Socket);
+    match sockets.count() {
+        0 => acquit(verdict, "a socket to"),
+        all if all == named.kinds.len() => {
+            verdict.waiting_for = named.waiting_for.clone();
+            is_in_handshake(verdict, named);
+        }
+        _ => {
+            verdict.confidence = Confidence::Suspected;
+            verdict.cause += "; it waits for something else as well";
+        }
+    }
+}
+
+/// A host that is connected and does not shake hands is not reached.
+fn is_in_handshake(verdict: &mut Verdict, named: &Named) {
+    let silent = verdict.class == Class::SilentPeer;
+    if named.phase == Some(CallPhase::Tls) && silent {
+        verdict.class = Class::UnreachableHost;
+        verdict.cause += "; by the names on its stack, it is in the TLS handshake";
+        if let Some(peer) = &mut verdict.peer {
+            peer.phase = Some(CallPhase::Tls.as_str().to_owned());
+        }
+    }
+}
+
+fn acquit(verdict: &mut Verdict, what: &str) {
+    let host = verdict.waiting_for.take().map(|waiting| waiting.what);
+    verdict.class = Class::StuckAwait;
+    verdict.peer = None;
+    verdict.cause = format!(
+        "pending, and polled once more it stayed so; it has {what} {} at hand, but that is not what it waits for",
+        host.unwrap_or_default()
+    );
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::super::refine::refine;
+    use super::*;
+    use redhanded_report::Stack;
+
+    fn silent_peer() -> Verdict {
+        let mut verdict = Verdict::new(
+            Class::SilentPeer,
+            Role::Culprit,
+            Confidence::Likely,
+            "connected to 10.0.0.7:80",
+        );
+        verdict.peer = Some(redhanded_report::Peer::default());
+        verdict.waiting_for = Some(WaitingFor::new(WaitKind::Socket, "10.0.0.7:80"));
+        verdict
+    }
+
+    fn names(leaf: WaitKind, kinds: &[WaitKind]) -> Named {
+        Named {
+            waiting_for: Some(WaitingFor::new(leaf, "the leaf")),
+            kinds: kinds.to_vec(),
+            ..Named::default()
+        }
+    }
+
+    #[test]
+    fn a_leaf_that_is_a_socket_confirms_the_host() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Socket, &[WaitKind::Socket]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Likely)
+        );
+        assert_eq!(verdict.waiting_for.expect("said").what, "the leaf");
+        let mut nameless = silent_peer();
+        refine(&mut nameless, &Named::default(), 0, [].into_iter());
+        assert_eq!(nameless, silent_peer(), "no names, no change");
+    }
+
+    #[test]
+    fn a_leaf_that_is_a_lock_acquits_the_host() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Lock, &[WaitKind::Lock]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!((verdict.class, verdict.peer), (Class::StuckAwait, None));
+        assert_eq!(verdict.waiting_for.expect("said").kind, WaitKind::Lock);
+    }
+
+    #[test]
+    fn a_channel_beside_the_socket_leaves_it_open() {
+        let mut verdict = silent_peer();
+        let named = names(WaitKind::Socket, &[WaitKind::Socket, WaitKind::Channel]);
+        refine(&mut verdict, &named, 0, [].into_iter());
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Suspected)
+        );
+    }
+
+    /// A guard around a driver whose connection another task has.
+    fn guarded() -> Verdict {
+        let mut verdict = silent_peer();
+        let peer = verdict.peer.as_mut().expect("named");
+        (peer.name, peer.inferred) = (Some("db1".into()), true);
+        verdict
+    }
+
+    fn in_phase(phase: Option<CallPhase>, kinds: &[WaitKind]) -> Named {
+        Named {
+            phase,
+            stacks: vec![Stack::default()],
+            kinds: kinds.to_vec(),
+            ..Named::default()
+        }
+    }
+
+    fn settled(verdict: Verdict, named: &Named) -> (Class, Option<String>) {
+        let mut verdict = verdict;
+        refine(&mut verdict, named, 0, [].into_iter());
+        (verdict.class, verdict.peer.and_then(|peer| peer.phase))
+    }
+
+    #[test]
+    fn a_guard_learns_its_phase_from_names() {
+        let channel = [WaitKind::Channel];
+        for (phase, class, name) in [
+            (Some(CallPhase::Dns), Class::UnreachableHost, "dns"),
+            (Some(CallPhase::Tls), Class::UnreachableHost, "tls"),
+            (Some(CallPhase::ReadBody), Class::SilentPeer, "read_body"),
+            (Some(CallPhase::Pool), Class::PoolWait, "pool"),
+            (None, Class::SilentPeer, "wait_headers"),
+        ] {
+            let (found, peer_phase) = settled(guarded(), &in_phase(phase, &channel));
+            assert_eq!(
+                (found, peer_phase.as_deref()),
+                (class, Some(name)),
+                "{phase:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_call_has_told_is_not_asked_again() {
+        let mut told = guarded();
+        told.peer.as_mut().expect("named").inferred = false;
+        let named = in_phase(Some(CallPhase::Dns), &[WaitKind::Lock]);
+        assert_eq!(settled(told, &named).0, Class::SilentPeer);
+    }
+
+    #[test]
+    fn a_lock_inside_of_a_guard_acquits_the_host() {
+        let named = in_phase(None, &[WaitKind::Lock]);
+        assert_eq!(settled(guarded(), &named), (Class::StuckAwait, None));
+    }
+
+    #[test]
+    fn a_pool_without_a_guard_is_a_pool() {
+        let verdict = Verdict::new(
+            Class::StuckAwait,
+            Role::Culprit,
+            Confidence::Likely,
+            "pending",
+        );
+        let named = in_phase(Some(CallPhase::Pool), &[WaitKind::Semaphore]);
+        assert_eq!(settled(verdict, &named).0, Class::PoolWait);
+    }
+
+    #[test]
+    fn a_handshake_of_nobodys_call_is_no_silence() {
+        let named = in_phase(Some(CallPhase::Tls), &[WaitKind::Socket]);
+        let (class, phase) = settled(silent_peer(), &named);
+        assert_eq!(
+            (class, phase.as_deref()),
+            (Class::UnreachableHost, Some("tls"))
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! ① Outbound calls: who makes one says so, and it stands on the slot of the request that it is made for.
+//!
+//! [`Outbound`] is the guard for anything; the crate `redhanded-connect` makes [`Call`]s for HTTP.
+
+mod authority;
+mod call;
+mod guard;
+mod here;
+
+pub use authority::Authority;
+pub use call::{Call, Connecting};
+pub use guard::{Acquiring, Always, Calling, Ending, Fallible, Held, Outbound};
