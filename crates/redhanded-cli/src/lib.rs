@@ -48,7 +48,8 @@
 //!   worst), `culprits_total`, `victims`, `bystanders` (`{fingerprints, count}`), `others` (array,
 //!   filled by `--all`), `process_events`, `ends_without_fingerprint`. Each of an array: `rank`,
 //!   `fingerprint`, `class`, `role`, `roles` (requests with lines, by role), `confidence`,
-//!   `culprit`, `waiting_for`, `routes` (`{method, route, requests}`, the most frequent first),
+//!   `culprit`, `peer` (`{name, address, port, inferred}`) and `waiting_for` as the surest verdict
+//!   has them, and of those the last, `routes` (`{method, route, requests}`, the most frequent first),
 //!   `count`, `per_million`, `requests` (those with lines), `ended`, `total_ms`, `longest_ms`,
 //!   `first_seen`, `last_seen`, `services` and `hosts` (16 at most), `hosts_total`, `processes`,
 //!   `last_id` (what to `show`). Unknown is `null`.

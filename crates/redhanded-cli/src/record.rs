@@ -71,6 +71,8 @@ pub(crate) struct Verdict<'a> {
     #[serde(borrow, default)]
     pub(crate) culprit: Option<Culprit<'a>>,
     #[serde(borrow, default)]
+    pub(crate) peer: Option<Peer<'a>>,
+    #[serde(borrow, default)]
     pub(crate) waiting_for: Option<WaitingFor<'a>>,
 }
 
@@ -85,6 +87,19 @@ pub(crate) struct Culprit<'a> {
     pub(crate) line: Option<u32>,
     #[serde(default)]
     pub(crate) column: Option<u32>,
+}
+
+/// The remote host involved.
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+pub(crate) struct Peer<'a> {
+    #[serde(borrow, default)]
+    pub(crate) name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) address: Option<Text<'a>>,
+    #[serde(default)]
+    pub(crate) port: Option<u16>,
+    #[serde(default)]
+    pub(crate) inferred: bool,
 }
 
 /// What it waits for.
@@ -190,6 +205,7 @@ mod tests {
         let maybe = |one: Option<&Text<'_>>| one.map_or(Value::Null, text);
         let verdict = record.verdict.as_ref();
         let culprit = verdict.and_then(|verdict| verdict.culprit.as_ref());
+        let peer = verdict.and_then(|verdict| verdict.peer.as_ref());
         let request = record.request.as_ref();
         shape(|pointer| match pointer {
             "/schema" => text(&record.schema),
@@ -216,6 +232,10 @@ mod tests {
             "/verdict/culprit/file" => maybe(culprit.and_then(|c| c.file.as_ref())),
             "/verdict/culprit/line" => json!(culprit.and_then(|c| c.line)),
             "/verdict/culprit/column" => json!(culprit.and_then(|c| c.column)),
+            "/verdict/peer/name" => maybe(peer.and_then(|p| p.name.as_ref())),
+            "/verdict/peer/address" => maybe(peer.and_then(|p| p.address.as_ref())),
+            "/verdict/peer/port" => json!(peer.and_then(|p| p.port)),
+            "/verdict/peer/inferred" => json!(peer.is_some_and(|p| p.inferred)),
             "/fingerprint" => maybe(record.fingerprint.as_ref()),
             "/occurrences" => json!(record.occurrences),
             "/outcome/total_ms" => json!(record.outcome.as_ref().map(|o| o.total_ms)),
@@ -223,7 +243,7 @@ mod tests {
         })
     }
 
-    const POINTERS: [&str; 23] = [
+    const POINTERS: [&str; 27] = [
         "/schema",
         "/event",
         "/id",
@@ -244,6 +264,10 @@ mod tests {
         "/verdict/culprit/file",
         "/verdict/culprit/line",
         "/verdict/culprit/column",
+        "/verdict/peer/name",
+        "/verdict/peer/address",
+        "/verdict/peer/port",
+        "/verdict/peer/inferred",
         "/fingerprint",
         "/occurrences",
         "/outcome/total_ms",
@@ -251,7 +275,7 @@ mod tests {
 
     fn shape(field: impl Fn(&str) -> Value) -> String {
         // What is not there is empty or zero in some fields: the same as far as anybody here cares.
-        let empty = [Value::Null, json!(""), json!(0.0)];
+        let empty = [Value::Null, json!(""), json!(0.0), json!(false)];
         let field = |pointer| Some(field(pointer)).filter(|value| !empty.contains(value));
         POINTERS
             .map(|pointer| format!("{pointer} {:?}\n", field(pointer)))
@@ -313,6 +337,8 @@ mod tests {
             .prop_map(|(names, occurrences, small, ms, there)| {
                 let mut line: Value = serde_json::from_str(LOG.lines().next().unwrap()).unwrap();
                 line["outcome"] = json!({"how": "completed", "total_ms": ms});
+                line["verdict"]["peer"] =
+                    json!({"name": "", "address": "", "port": 0, "inferred": false});
                 line["verdict"]["waiting_for"] = json!({"kind": "lock", "what": ""});
                 for ((pointer, name), there) in POINTERS.iter().zip(names).zip(there) {
                     // Those of others that a record cannot be without.
@@ -321,11 +347,15 @@ mod tests {
                         "/service/instance",
                         "/request/route",
                         "/verdict/culprit/file",
+                        "/verdict/peer/name",
+                        "/verdict/peer/address",
                         "/fingerprint",
                     ];
                     let value = match *pointer {
                         "/schema" => continue,
                         "/occurrences" => json!(occurrences),
+                        "/verdict/peer/port" => json!(small as u16),
+                        "/verdict/peer/inferred" => json!(there),
                         "/elapsed_ms" | "/outcome/total_ms" => json!(ms),
                         other
                             if other.ends_with("pid")

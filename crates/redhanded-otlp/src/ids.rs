@@ -39,6 +39,11 @@ pub(crate) fn context(trace: TraceId, span: SpanId) -> SpanContext {
     SpanContext::new(trace, span, TraceFlags::SAMPLED, false, TraceState::NONE)
 }
 
+/// The id that 16 hexadecimal digits are.
+pub(crate) fn span(hex: &str) -> Option<SpanId> {
+    decode(hex).map(SpanId::from_bytes)
+}
+
 /// A new span id.
 pub(crate) fn new_span() -> SpanId {
     SpanId::from(random())

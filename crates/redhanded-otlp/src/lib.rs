@@ -2,8 +2,9 @@
 //!
 //! A span that never ends is never exported by any SDK. So a runaway gets a finished span of its
 //! own when it is caught, `redhanded.caught`: a child of the request's span, from the request's
-//! start until now, with the verdict as attributes and the stacks as `code.stacktrace`. When the
-//! request ends after all, its own SERVER span follows, once.
+//! start until now, with the verdict as attributes and the stacks as `code.stacktrace`. Its
+//! outbound calls are CLIENT spans below it, the open ones too. When the request ends after all,
+//! its own SERVER span follows, once.
 //!
 //! [`Otlp`] is a [`Sink`](redhanded_core::sink::Sink): it queues within bounds, and one thread
 //! with a runtime of its own sends protobuf over HTTP. An absent collector costs a counted loss
@@ -47,6 +48,10 @@
 //! *What still comes from the process environment?* The compression, where the closure leaves it
 //! open: `opentelemetry-otlp` can be told to compress, and not to leave it.
 //!
+//! *Which id has the span of an outbound call?* The one that the other end was told, so that its
+//! spans hang below. No id is exported twice: a call that was open when it was first told, or
+//! of which nobody remembers whether it was, is told under a new one with a link to its own.
+//!
 //! *What is not there:* gRPC, JSON, client certificates, and proxies (`HTTPS_PROXY`); a collector
 //! beside the application has them all.
 //!
@@ -54,6 +59,8 @@
 //! answer came is retried, as the OTLP specification asks; a span may then arrive twice.
 
 mod attributes;
+mod call_attributes;
+mod calls;
 mod client;
 mod config;
 mod endpoint;
@@ -74,6 +81,7 @@ mod stacktrace;
 mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 mod tls;
+mod told;
 mod transport;
 mod when;
 

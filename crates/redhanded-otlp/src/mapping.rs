@@ -2,25 +2,29 @@
 
 use crate::attributes::Attributes;
 use crate::ids::{self, Place};
+use crate::told::Told;
 use crate::when::{Interval, time};
-use crate::{names, snapshots, stacktrace, text};
+use crate::{calls, names, snapshots, stacktrace, text};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanLinks};
-use redhanded_report::{Action, Evidence, OverRepresented, Peer, Phase, Report, Request, Verdict};
+use redhanded_report::{
+    Action, Evidence, OutboundTotal, OverRepresented, Peer, Phase, Report, Request, Verdict,
+};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// A finished span `name` from the request's start until `report`, followed by snapshots of the
-/// request's open `tracing` spans.
-pub(crate) fn runaway(name: &'static str, report: &Report) -> Vec<SpanData> {
+/// request's open `tracing` spans and by its outbound calls.
+pub(crate) fn runaway(name: &'static str, report: &Report, told: &mut Told) -> Vec<SpanData> {
     let place = Place::of(report, None);
     let when = Interval::until_now(report);
-    let (attributes, dropped_attributes_count) = attributes(report).finish();
+    let evidence = report.evidence.as_ref();
+    let chosen = calls::choose(evidence, told);
+    let (attributes, dropped_attributes_count) = attributes(report, chosen.dropped).finish();
     let cause = report
         .verdict
         .as_ref()
         .map_or("runaway request", |verdict| verdict.cause.as_str());
-    let evidence = report.evidence.as_ref();
     let span = SpanData {
         span_context: ids::context(place.trace, ids::new_span()),
         parent_span_id: place.span.unwrap_or(SpanId::INVALID),
@@ -37,10 +41,11 @@ pub(crate) fn runaway(name: &'static str, report: &Report) -> Vec<SpanData> {
         instrumentation_scope: names::scope(),
     };
     let open = snapshots::open_spans(evidence, when, &span);
-    std::iter::once(span).chain(open).collect()
+    let calls = calls::spans(&chosen, when, &span, told);
+    std::iter::once(span).chain(open).chain(calls).collect()
 }
 
-fn attributes(report: &Report) -> Attributes {
+fn attributes(report: &Report, calls_dropped: usize) -> Attributes {
     let mut to = Attributes::new();
     identity(&mut to, report);
     to.maybe_int("redhanded.occurrences", report.occurrences);
@@ -59,6 +64,7 @@ fn attributes(report: &Report) -> Attributes {
     }
     if let Some(evidence) = &report.evidence {
         observed(&mut to, evidence);
+        outbound(&mut to, &evidence.outbound_totals, calls_dropped);
     }
     if let Some(asked) = &report.request {
         request(&mut to, asked);
@@ -122,6 +128,14 @@ fn peer(to: &mut Attributes, peer: &Peer) {
     to.maybe_text("redhanded.peer.name", peer.name.as_ref());
     to.maybe_text("redhanded.peer.address", peer.address.as_ref());
     to.maybe_int("redhanded.peer.port", peer.port);
+    progress(to, peer);
+    if peer.inferred {
+        to.yes("redhanded.peer.inferred");
+    }
+}
+
+/// How far a call to the peer has got; also on the call's own span.
+pub(crate) fn progress(to: &mut Attributes, peer: &Peer) {
     to.maybe_text("redhanded.peer.phase", peer.phase.as_ref());
     to.maybe_text("redhanded.peer.state", peer.state.as_ref());
     to.maybe_float("redhanded.peer.elapsed_ms", peer.elapsed_ms);
@@ -145,6 +159,15 @@ fn observed(to: &mut Attributes, evidence: &Evidence) {
     }
 }
 
+/// The finished calls in sums, one text a host, and how many calls have no span.
+fn outbound(to: &mut Attributes, totals: &[OutboundTotal], dropped: usize) {
+    let totals: Vec<String> = totals.iter().map(ToString::to_string).collect();
+    to.texts("redhanded.outbound.totals", &totals);
+    if dropped > 0 {
+        to.int("redhanded.outbound.dropped", dropped as u64);
+    }
+}
+
 /// What was asked, in the terms of the HTTP conventions; also on the SERVER span.
 pub(crate) fn request(to: &mut Attributes, request: &Request) {
     if is_job(request) {
@@ -162,7 +185,7 @@ pub(crate) fn request(to: &mut Attributes, request: &Request) {
         address(to, (names::CLIENT_ADDRESS, names::CLIENT_PORT), client);
     }
     to.maybe_text("redhanded.request_id", request.request_id.as_ref());
-    to.maybe_int("http.request.body.size", request.body_bytes);
+    to.maybe_int(names::HTTP_REQUEST_BODY_SIZE, request.body_bytes);
 }
 
 /// A background job stands where a request would.
@@ -170,7 +193,7 @@ pub(crate) fn is_job(request: &Request) -> bool {
     request.method == "JOB"
 }
 
-fn method(to: &mut Attributes, method: &str) {
+pub(crate) fn method(to: &mut Attributes, method: &str) {
     if names::KNOWN_METHODS.contains(&method) {
         to.text(names::HTTP_REQUEST_METHOD, method);
     } else if !method.is_empty() {
@@ -203,7 +226,7 @@ fn url(to: &mut Attributes, request: &Request) {
 }
 
 /// `10.1.2.3:4567` and `[::1]:80` are an address and a port; anything else is left as it is.
-fn address(to: &mut Attributes, (address, port): (&str, &str), text: &str) {
+pub(crate) fn address(to: &mut Attributes, (address, port): (&str, &str), text: &str) {
     if let Ok(socket) = text.parse::<SocketAddr>() {
         to.text(address, socket.ip().to_string());
         to.int(port, socket.port().into());

@@ -183,8 +183,9 @@ impl Sink for Otlp {
             _ => return,
         };
         // What did not get into the queue was not said: a later look may say it.
-        if self.queue.push(mapping::runaway(name, report)) {
-            self.seen(|seen| seen.note(report));
+        let mut told = self.seen(|seen| seen.told(report));
+        if self.queue.push(mapping::runaway(name, report, &mut told)) {
+            self.seen(|seen| seen.note(report, told));
         }
     }
 

@@ -1,50 +1,66 @@
 //! What was exported about a request before: bounded, the oldest is forgotten first.
 
-use redhanded_report::{Class, Report, Role};
+use crate::told::Told;
+use redhanded_report::{Class, Event, Report, Role};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// Far more than a process has runaways at a time; about half a megabyte when full.
+/// Far more than a process has runaways at a time; half a megabyte when full, and four
+/// more where all of them told of many calls.
 const LIMIT: usize = 4096;
 
 /// What a later look is compared with.
 type Finding = (Class, Role);
 
-/// Findings of the runaways in flight, and which of them have ended.
+/// What was said of a runaway.
+struct Said {
+    finding: Option<Finding>,
+    told: Told,
+}
+
+/// What was said of the runaways in flight, and which of them have ended.
 pub(crate) struct Seen {
-    findings: Recent<String, Finding>,
+    said: Recent<String, Said>,
     ended: Recent<String, ()>,
 }
 
 impl Seen {
     pub(crate) fn new() -> Self {
         Self {
-            findings: Recent::new(LIMIT),
+            said: Recent::new(LIMIT),
             ended: Recent::new(LIMIT),
         }
     }
 
     /// Remembers what was last exported about the request.
-    pub(crate) fn note(&mut self, report: &Report) {
-        if let Some(finding) = finding(report) {
-            self.findings.insert(report.id.clone(), finding);
+    pub(crate) fn note(&mut self, report: &Report, told: Told) {
+        let finding = finding(report);
+        self.said.insert(report.id.clone(), Said { finding, told });
+    }
+
+    /// The calls that were exported about the request. Only its first report can be known to have
+    /// none before it: of a process that died we remember nothing.
+    pub(crate) fn told(&self, report: &Report) -> Told {
+        match self.said.get(&report.id) {
+            Some(said) => said.told.clone(),
+            None if report.event == Event::Caught => Told::default(),
+            None => Told::unsure(),
         }
     }
 
     /// Whether `updated` says something else than what was last exported, which is `caught` where
     /// we do not remember it. What was never exported is news.
     pub(crate) fn is_news(&self, updated: &Report, caught: Option<&Report>) -> bool {
-        let before = self
-            .findings
-            .get(&updated.id)
-            .copied()
-            .or_else(|| caught.and_then(finding));
+        let before = match self.said.get(&updated.id) {
+            Some(said) => said.finding,
+            None => caught.and_then(finding),
+        };
         finding(updated).is_some_and(|now| before != Some(now))
     }
 
     /// Whether this is the first end of that span: two spans with one id are shown as two.
     pub(crate) fn ends(&mut self, ended: &Report, caught: Option<&Report>) -> bool {
-        self.findings.remove(&ended.id);
+        self.said.remove(&ended.id);
         let span = ended
             .span_id
             .as_ref()
@@ -119,10 +135,10 @@ mod tests {
         let caught = look(Event::Caught, Class::CpuLoop);
         assert!(seen.is_news(&same, None), "never exported");
         assert!(!seen.is_news(&same, Some(&caught)));
-        seen.note(&caught);
+        seen.note(&caught, Told::default());
         assert!(!seen.is_news(&same, None));
         assert!(seen.is_news(&other, None));
-        seen.note(&other);
+        seen.note(&other, Told::default());
         assert!(
             !seen.is_news(&other, Some(&caught)),
             "the last export counts, not the first"

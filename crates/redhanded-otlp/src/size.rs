@@ -13,8 +13,10 @@ pub(crate) fn bytes(span: &SpanData) -> usize {
         .events
         .iter()
         .map(|event| size_of_val(event) + event.name.len() + attributes(&event.attributes));
+    let links = span.links.iter();
+    let links = links.map(|link| size_of_val(link) + attributes(&link.attributes));
     let own = size_of_val(span) + span.name.len() + status;
-    own + attributes(&span.attributes) + events.sum::<usize>()
+    own + attributes(&span.attributes) + events.sum::<usize>() + links.sum::<usize>()
 }
 
 fn attributes(list: &[KeyValue]) -> usize {
@@ -44,8 +46,10 @@ mod tests {
     use redhanded_report::{Class, Confidence, Event, Evidence, Report, Role, Verdict};
 
     fn weights(report: &Report) -> Vec<(usize, usize)> {
-        let spans = crate::mapping::runaway("redhanded.caught", report).into_iter();
-        spans
+        // Unsure: then calls with an id have a link to it.
+        let mut told = crate::told::Told::unsure();
+        crate::mapping::runaway("redhanded.caught", report, &mut told)
+            .into_iter()
             .map(|span| (bytes(&span), Span::from(span).encoded_len()))
             .collect()
     }
@@ -66,6 +70,15 @@ mod tests {
         (open.name, open.age_ms) = ("s".repeat(100), 1.0);
         open.fields = (0..32).map(|n| (n.to_string(), "f".repeat(500))).collect();
         evidence.spans = vec![open; 2];
+        let mut call = redhanded_report::OutboundCall::default();
+        (call.kind, call.what) = (
+            "http".to_owned(),
+            Some(format!("GET /{}", "w".repeat(2000))),
+        );
+        (call.error, call.span_id) = (Some("e".repeat(3000)), Some("00f067aa0ba902b7".to_owned()));
+        let tried = redhanded_report::Tried::new("a".repeat(500), 1.0, Some("t".repeat(500)));
+        call.tried = vec![tried; 20];
+        evidence.outbound = vec![call; 40];
         report.evidence = Some(evidence);
 
         for report in [report, Report::new(Event::Caught, "small")] {

@@ -2,9 +2,10 @@
 
 mod brush;
 mod format;
+mod outbound;
 mod stack;
 
-use crate::{Evidence, Peer, Report, Request, Role, Thread, Verdict};
+use crate::{Evidence, Report, Request, Role, Thread, Verdict};
 use brush::{Brush, Ink};
 pub use format::{duration, shown};
 use std::collections::BTreeMap;
@@ -130,7 +131,7 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
         page.bright_field("at", &format::culprit(culprit));
     }
     if let Some(peer) = &verdict.peer {
-        page.field("peer", &peer_line(peer));
+        page.field("peer", &outbound::peer_line(peer));
     }
     if let Some(waiting_for) = &verdict.waiting_for {
         page.field(
@@ -156,16 +157,6 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
             &format!("{} = {} ({counts})", param.name, param.value),
         );
     }
-}
-
-fn peer_line(peer: &Peer) -> String {
-    let phase = peer.phase.as_ref().map(|phase| format!(" in {phase}"));
-    let elapsed = peer.elapsed_ms.map(|ms| format!(" for {}", duration(ms)));
-    let state = peer.state.as_ref().map(|state| format!(", socket {state}"));
-    [Some(format::peer_name(peer)), phase, elapsed, state]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 fn outcome_part(page: &mut Brush, report: &Report) {
@@ -237,23 +228,7 @@ fn evidence_part(page: &mut Brush, evidence: &Evidence) {
     if let Some(thread) = &evidence.thread {
         thread_part(page, thread);
     }
-    for call in &evidence.outbound {
-        page.title(if call.open {
-            "outbound call, open"
-        } else {
-            "outbound call"
-        });
-        page.field(&call.kind, &peer_line(&call.peer));
-        let phases: Vec<String> = call
-            .phases_ms
-            .iter()
-            .map(|(phase, ms)| format!("{phase} {}", duration(*ms)))
-            .collect();
-        page.optional(
-            "phases",
-            (!phases.is_empty()).then(|| phases.join(", ")).as_deref(),
-        );
-    }
+    outbound::part(page, &evidence.outbound, &evidence.outbound_totals);
     spans_and_events(page, evidence);
     counts_part(page, evidence);
 }

@@ -99,6 +99,7 @@ pub(super) struct Finding {
     pub(super) class: String,
     pub(super) confidence: String,
     pub(super) culprit: Option<Culprit>,
+    pub(super) peer: Option<Peer>,
     pub(super) waiting_for: Option<String>,
 }
 
@@ -111,6 +112,15 @@ pub(super) struct Culprit {
     pub(super) column: Option<u32>,
 }
 
+/// The remote host involved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Peer {
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) inferred: bool,
+}
+
 impl Finding {
     fn of(verdict: &Verdict<'_>) -> Self {
         Self {
@@ -121,6 +131,12 @@ impl Finding {
                 file: culprit.file.as_deref().map(clipped),
                 line: culprit.line,
                 column: culprit.column,
+            }),
+            peer: verdict.peer.as_ref().map(|peer| Peer {
+                name: peer.name.as_deref().map(clipped),
+                address: peer.address.as_deref().map(clipped),
+                port: peer.port,
+                inferred: peer.inferred,
             }),
             waiting_for: verdict.waiting_for.as_ref().map(|w| clipped(&w.what)),
         }

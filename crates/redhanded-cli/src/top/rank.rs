@@ -1,6 +1,6 @@
 //! From counts to a ranking, as `--json` prints it.
 
-use super::group::{Culprit, Group, Role, Roles, Route};
+use super::group::{Culprit, Group, Peer, Role, Roles, Route};
 use super::tally::{Process, Tally};
 use crate::args::{By, Top};
 use crate::input::Summary;
@@ -48,6 +48,7 @@ pub(super) struct Entry {
     pub(super) roles: Roles,
     pub(super) confidence: String,
     pub(super) culprit: Option<Culprit>,
+    pub(super) peer: Option<Peer>,
     pub(super) waiting_for: Option<String>,
     pub(super) routes: Vec<Route>,
     pub(super) count: u64,
@@ -179,6 +180,7 @@ fn entry(rank: usize, ranked: Ranked, requests: Option<u64>, processes: &[Proces
         roles: group.roles,
         confidence: group.finding.confidence,
         culprit: group.finding.culprit,
+        peer: group.finding.peer,
         waiting_for: group.finding.waiting_for,
         routes: group.routes,
         count,

@@ -1,5 +1,6 @@
 //! The ranking as a table for people.
 
+use super::group::Peer;
 use super::rank::{Entry, Others, Ranking};
 use crate::args::Top;
 use crate::output::Output;
@@ -98,8 +99,30 @@ fn cells(entry: &Entry) -> [String; 6] {
     ]
 }
 
-/// The line to blame; else what is waited for.
+/// The line to blame, else what is waited for; and the remote host, where there is one.
 fn blamed(entry: &Entry) -> String {
+    match &entry.peer {
+        Some(peer) => format!("{} to {}", place(entry), whom(peer)),
+        None => place(entry),
+    }
+}
+
+/// Its name, else its address: the page of one runaway has both.
+fn whom(peer: &Peer) -> String {
+    let host = match (&peer.name, &peer.address) {
+        (Some(name), _) => shown(name),
+        (None, Some(address)) if peer.port.is_some() && address.contains(':') => {
+            format!("[{}]", shown(address))
+        }
+        (None, Some(address)) => shown(address),
+        (None, None) => "unknown host".to_owned(),
+    };
+    let port = peer.port.map(|port| format!(":{port}"));
+    let inferred = if peer.inferred { " (inferred)" } else { "" };
+    format!("{host}{}{inferred}", port.unwrap_or_default())
+}
+
+fn place(entry: &Entry) -> String {
     let Some(culprit) = &entry.culprit else {
         let waits = entry.waiting_for.as_ref();
         return waits.map_or_else(
@@ -226,7 +249,36 @@ fn clip(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::{Peer, number, whom};
+
+    #[test]
+    fn a_host_is_named_as_far_as_it_is_known() {
+        let peer = |name: Option<&str>, address: Option<&str>, port, inferred| Peer {
+            name: name.map(str::to_owned),
+            address: address.map(str::to_owned),
+            port,
+            inferred,
+        };
+        for (peer, text) in [
+            (
+                peer(Some("db1"), Some("::1"), Some(5432), false),
+                "db1:5432",
+            ),
+            (
+                peer(Some("d\u{1b}b"), None, None, true),
+                "d\\u{1b}b (inferred)",
+            ),
+            (peer(None, Some("::1"), Some(80), false), "[::1]:80"),
+            (peer(None, Some("::1"), None, false), "::1"),
+            (
+                peer(None, Some("10.0.0.9"), Some(80), true),
+                "10.0.0.9:80 (inferred)",
+            ),
+            (peer(None, None, None, false), "unknown host"),
+        ] {
+            assert_eq!(whom(&peer), text);
+        }
+    }
 
     #[test]
     fn numbers_have_commas() {

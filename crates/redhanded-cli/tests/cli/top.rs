@@ -1,7 +1,7 @@
 //! `redhanded top`.
 
 use crate::run::{EXAMPLE, EXAMPLE_ID, Place, caught, ended, line, log};
-use redhanded_report::{Report, Role};
+use redhanded_report::{Peer, Report, Role};
 use serde_json::json;
 
 fn with(mut report: Report, change: impl FnOnce(&mut Report)) -> Report {
@@ -137,6 +137,29 @@ fn victims_are_counted_and_not_accused() {
         "redhanded: no culprit among the runaways that were read\n"
     );
     assert!(said.out.contains("1 victim in 1 place"), "{}", said.out);
+}
+
+#[test]
+fn the_host_that_does_not_answer_is_named() {
+    let place = Place::new();
+    let waiting = with(caught(1, "app::fetch"), |report| {
+        let mut peer = Peer::default();
+        (peer.name, peer.port) = (Some("api".to_owned()), Some(443));
+        peer.inferred = true;
+        report.verdict.as_mut().unwrap().peer = Some(peer);
+    });
+    place.write("log", log(&[waiting]));
+    let text = place.run(&["top", "log"]).ends(0).out;
+    let first = text.lines().nth(1).unwrap();
+    assert!(
+        first.ends_with("app::fetch src/a.rs:41 to api:443 (inferred)"),
+        "{text}"
+    );
+    let json = place.run(&["top", "--json", "log"]).ends(0).json();
+    assert_eq!(
+        json["culprits"][0]["peer"],
+        json!({"name": "api", "address": null, "port": 443, "inferred": true})
+    );
 }
 
 #[test]

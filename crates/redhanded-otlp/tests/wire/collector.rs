@@ -5,7 +5,9 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use redhanded_report::{Event, Report};
+use redhanded_core::sink::Sink;
+use redhanded_otlp::Otlp;
+use redhanded_report::{Event, Report, Service};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -189,6 +191,22 @@ pub(crate) fn text(value: &str) -> Value {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The spans that arrive of these reports, all of them.
+#[track_caller]
+pub(crate) fn exported(reports: &[(Report, Option<Report>)]) -> Vec<Span> {
+    let collector = Collector::ok();
+    let otlp = Otlp::to(&collector.url, &Service::default()).unwrap();
+    for (report, caught) in reports {
+        otlp.accept(
+            &Arc::new(report.clone()),
+            caught.clone().map(Arc::new).as_ref(),
+        );
+    }
+    assert!(otlp.shutdown(Duration::from_secs(5)));
+    assert_eq!(otlp.lost(), 0);
+    collector.spans(0)
 }
 
 /// A runaway with everything that a report can say.

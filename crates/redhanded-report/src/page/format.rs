@@ -89,8 +89,16 @@ pub(super) fn culprit(culprit: &Culprit) -> String {
     )
 }
 
-/// `db1 (10.0.0.7:5432)`, as far as known.
+/// `db1 (10.0.0.7:5432)`, as far as known; one that was only concluded is said to be so.
 pub(super) fn peer_name(peer: &Peer) -> String {
+    let mut name = told_name(peer);
+    if peer.inferred {
+        name.push_str(" (inferred)");
+    }
+    name
+}
+
+fn told_name(peer: &Peer) -> String {
     let address = peer.address.as_deref().map(|address| match peer.port {
         Some(port) if address.contains(':') => format!("[{}]:{port}", shown(address)),
         Some(port) => format!("{}:{port}", shown(address)),

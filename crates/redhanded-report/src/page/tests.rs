@@ -172,6 +172,92 @@ fn whom_and_what_it_waits_for() {
     }
 }
 
+/// A failed call with everything that a call can say, an open one with little, and two sums.
+fn calls() -> Value {
+    json!({
+        "outbound": [
+            {"kind": "http", "peer": {"name": "api", "address": "10.0.0.9", "port": 443}, "what": "GET /items?page=2",
+                "phases_ms": {"connect": 1010.0, "dns": 1.25, "odd": 3.0, "read_body": 4.0, "tls": 2.0}, "at_ms": 12.0, "elapsed_ms": 1500.0,
+                "sent_bytes": 1, "received_bytes": 4096, "status": 503, "error": "reset", "span_id": "00f067aa0ba902b8",
+                "tried": [{"address": "[::9]:443", "elapsed_ms": 1000.0, "error": "timeout"}, {"address": "10.0.0.9:443", "elapsed_ms": 10.0}]},
+            {"kind": "postgres", "peer": {"address": "10.0.0.7", "port": 5432, "phase": "wait_headers", "state": "ESTABLISHED",
+                "elapsed_ms": 490.0, "inferred": true}, "open": true, "elapsed_ms": 500.0}],
+        "outbound_totals": [
+            {"kind": "http", "peer": "api:443", "calls": 240, "failed": 238, "redirected": 2, "paged": 7, "total_ms": 11_900.0},
+            {"kind": "redis", "peer": "cache:6379", "calls": 1, "failed": 0, "redirected": 0, "paged": 0, "total_ms": 0.3}],
+    })
+}
+
+#[test]
+fn outbound_calls_one_by_one_and_summed_up() {
+    let expected = "\
+outbound call
+  http        api (10.0.0.9:443)
+  asks        GET /items?page=2
+  began       12 ms into the request, took 1.5 s
+  phases      dns 1.25 ms, connect 1.01 s, tls 2 ms, read_body 4 ms, odd 3 ms
+  moved       sent 1 byte, received 4096 bytes
+  answer      status 503
+  failed      reset
+  tried       [::9]:443 for 1 s: timeout
+  tried       10.0.0.9:443 for 10 ms
+  span        00f067aa0ba902b8
+
+outbound call, open
+  postgres    10.0.0.7:5432 (inferred) in wait_headers for 490 ms, socket ESTABLISHED
+  began       open for 500 ms
+
+outbound calls, summed up
+  http        api:443: 240 calls, 238 failed, 2 redirected, 7 paged, 11.9 s
+  redis       cache:6379: 1 call, 0.3 ms
+
+report
+";
+    let text = page(&report(json!({"evidence": calls()})), Style::Plain);
+    assert!(text.starts_with(expected), "{text}");
+}
+
+#[test]
+fn a_peer_that_was_concluded_is_said_to_be_so() {
+    let mut fields = json!({"verdict": {"class": "silent_peer", "role": "culprit", "confidence": "likely", "cause": "c",
+        "peer": {"name": "db1", "port": 5432, "phase": "read_body", "inferred": true}}});
+    let inferred = report(fields.clone());
+    let text = page(&inferred, Style::Plain);
+    let line = "\n  peer        db1:5432 (inferred) in read_body\n";
+    assert!(text.contains(line), "{text}");
+    assert!(headline(&inferred).ends_with(" to db1:5432 (inferred) [01K1]"));
+    fields["verdict"]["peer"]["inferred"] = false.into();
+    let told = report(fields);
+    assert!(!page(&told, Style::Plain).contains("inferred"));
+    assert!(!headline(&told).contains("inferred"));
+}
+
+#[test]
+fn nothing_in_a_call_can_move_a_cursor() {
+    let poison = "\u{1b}[2J\r\n\u{202e}";
+    let clean = page(&report(json!({"evidence": calls()})), Style::Plain);
+    let mut calls = poisoned(&calls(), poison);
+    // Its own words too: a log that was edited by hand keeps no contract.
+    for list in ["outbound", "outbound_totals"] {
+        for call in calls[list].as_array_mut().unwrap() {
+            call["kind"] = format!("http{poison}").into();
+        }
+    }
+    calls["outbound"][0]["phases_ms"] = json!({format!("dns{poison}"): 1.0});
+    calls["outbound"][1]["peer"]["name"] = poison.into();
+    let text = page(&report(json!({"evidence": calls})), Style::Plain);
+    let harmless = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    assert!(text.chars().all(harmless), "{text:?}");
+    assert_eq!(text.lines().count(), clean.lines().count(), "{text}");
+    for name in ["http", "asks", "failed", "tried", "span"] {
+        let line = text.lines().find(|line| line.trim().starts_with(name));
+        assert!(
+            line.is_some_and(|line| line.contains("\\u{1b}[2J\\r\\n\\u{202e}")),
+            "{name}: {text}"
+        );
+    }
+}
+
 #[test]
 fn a_stack_without_the_users_code_is_not_folded() {
     let frames = json!([{"function": "read", "file": "a.c", "line": 1}, {"module": "app", "offset": 4660}, {}]);
