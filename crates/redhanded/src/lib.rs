@@ -47,6 +47,7 @@ mod export;
 mod free;
 mod install;
 mod listener;
+mod outbound;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
@@ -55,6 +56,9 @@ pub use free::{
     Child, Current, InCurrentRequest, Job, Watched, current, job, spawn, spawn_blocking,
 };
 pub use install::Redhanded;
+pub use outbound::{
+    Acquiring, CallPhase, Calling, Failure, Held, Outbound, PeerStats, Peers, PhaseStats, outbound,
+};
 pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{

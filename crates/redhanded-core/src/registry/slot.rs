@@ -214,7 +214,7 @@ impl Slot {
             parent_generation: AtomicU32::new(0),
             extra: Mutex::new(None),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
-            ends: [const { AtomicU32::new(0) }; WAYS],
+            ends: std::array::from_fn(|_| AtomicU32::new(0)),
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
