@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 /// Crates from the top to the bottom; those of one line do not know each other.
 const LIST: [&[&str]; 5] = [
     &["redhanded"],
-    &["redhanded-tower", "redhanded-otlp", "redhanded-cli"],
+    &[
+        "redhanded-tower",
+        "redhanded-connect",
+        "redhanded-otlp",
+        "redhanded-cli",
+    ],
     &["redhanded-core"],
     &["redhanded-capture"],
     &["redhanded-report"],

@@ -8,6 +8,7 @@
 //! | blocks its thread | [`Sampler::sample`]: `/proc` and a read of our own memory, no signal | nothing |
 //! | waits as a future | [`capture_poll`]: one poll with a waker that notes who clones it | one extra poll |
 //! | waits for a host | [`sockets_behind`]: what its leaf had at hand, looked up in the epoll sets | 1 µs a registered socket |
+//! | waits for a task that has the host | [`sockets_to`]: who else has a connection to a known host | 1 µs a descriptor |
 //!
 //! Stacks come back as addresses ([`RawStack`]); names are looked up later and elsewhere ([`Symbolizer`]).
 //! Linux on `x86_64` can do everything. Elsewhere what is missing says so ([`Sampler::abilities`], [`NoStack`]); nothing else changes.
@@ -61,7 +62,7 @@ pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use sampler::Sampler;
-pub use sockets::{SocketSeen, sockets_behind};
+pub use sockets::{ConnectionSeen, SocketSeen, sockets_behind, sockets_to};
 pub use symbols::Symbolizer;
 pub use syscall::Syscall;
 pub use thread::Thread;

@@ -42,7 +42,7 @@ pub use current::Current;
 pub use engine::{Ends, Engine, Stats};
 pub use install::{Installed, install};
 pub use outbound::{
-    Acquiring, Always, Authority, Call, Calling, Connecting, Ending, Fallible, Held, Outbound,
+    Acquiring, Always, Authority, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
 pub use work::{Asked, Job, Watched};

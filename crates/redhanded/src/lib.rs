@@ -59,6 +59,8 @@ pub use install::Redhanded;
 pub use outbound::{
     Acquiring, CallPhase, Calling, Failure, Held, Outbound, PeerStats, Peers, PhaseStats, outbound,
 };
+#[cfg(feature = "connect")]
+pub use redhanded_connect as connect;
 pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{

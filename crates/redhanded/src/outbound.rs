@@ -71,4 +71,19 @@ impl Redhanded {
     pub fn peers(&self) -> Peers {
         redhanded_core::peers()
     }
+
+    /// Watches the connections of the reqwest client that is built of `builder`; feature `reqwest`.
+    ///
+    /// A report then names host, port and phase of a call that hangs. What of it is measured and what is
+    /// concluded stands in [`connect::reqwest`](redhanded_connect::reqwest).
+    ///
+    /// ```no_run
+    /// # fn build(redhanded: redhanded::Redhanded) -> Result<reqwest::Client, reqwest::Error> {
+    /// let client = redhanded.reqwest(reqwest::Client::builder()).build()?;
+    /// # Ok(client) }
+    /// ```
+    #[cfg(feature = "reqwest")]
+    pub fn reqwest(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        redhanded_connect::reqwest::watched(builder)
+    }
 }

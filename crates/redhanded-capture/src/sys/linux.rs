@@ -21,7 +21,7 @@ pub(crate) use accept::accept_queue;
 pub(crate) use engine::Engine;
 pub(crate) use own_stack::Cleared;
 pub(crate) use peer::peer_of;
-pub(crate) use sockets::sockets_behind;
+pub(crate) use sockets::{sockets_behind, sockets_to};
 pub(crate) use syscalls::syscall_name;
 pub(crate) use task::Task;
 pub(crate) use wait::waits_for;

@@ -104,6 +104,10 @@ pub(crate) fn sockets_behind(_words: &[u64]) -> Vec<SocketSeen> {
     Vec::new()
 }
 
+pub(crate) fn sockets_to(_remotes: &[std::net::SocketAddr]) -> Vec<crate::ConnectionSeen> {
+    Vec::new()
+}
+
 pub(crate) fn accept_queue(_socket: i32) -> Option<AcceptQueue> {
     None
 }

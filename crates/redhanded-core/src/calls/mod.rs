@@ -3,6 +3,7 @@
 //!
 //! Data only: who calls is found in [`outbound`](crate::outbound), and `registry` keeps the ledgers.
 
+pub(crate) mod connections;
 mod failure;
 mod ledger;
 mod peers;

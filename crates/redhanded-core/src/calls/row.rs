@@ -28,6 +28,7 @@ pub(crate) struct Row {
     pub(crate) port: Option<u16>,
     attempts: AtomicU64,
     ended: AtomicU64,
+    connections: AtomicU64,
     failures: [AtomicU64; FAILURES],
     histograms: Mutex<Option<Box<Histograms>>>,
     last: Mutex<Last>,
@@ -50,6 +51,7 @@ impl Row {
             port,
             attempts: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
             failures: [const { AtomicU64::new(0) }; FAILURES],
             histograms: Mutex::new(None),
             last: Mutex::new(Last::default()),
@@ -81,6 +83,14 @@ impl Row {
                 self.last.lock().error = Some((now, failure, call.phase()));
             }
         }
+    }
+
+    /// A connection to it was made.
+    pub(crate) fn connected(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+    pub(crate) fn has_connected(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 0
     }
 
     /// A phase of some call took so long.

@@ -45,6 +45,7 @@ pub(crate) struct CallState {
     ended_ns: AtomicU64,
     shares: AtomicBool,
     held: AtomicBool,
+    elsewhere: AtomicBool,
     more: Mutex<More>,
 }
 
@@ -93,6 +94,7 @@ impl CallState {
             ended_ns: AtomicU64::new(0),
             shares: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            elsewhere: AtomicBool::new(false),
             more: Mutex::new(More::default()),
         }
     }
@@ -136,16 +138,6 @@ impl CallState {
         self.row.record(phase, total_ns.saturating_add(spent_ns));
     }
 
-    /// Goes over to a phase of making its connection, unless it has one by now: a connection that is
-    /// still being made may then be another call's.
-    pub(crate) fn connecting(&self, phase: CallPhase, now_ns: u64) -> bool {
-        let may = !self.has_ended() && self.phase().is_none_or(CallPhase::is_before_connected);
-        if may {
-            self.enter(phase, now_ns);
-        }
-        may
-    }
-
     pub(crate) fn sent(&self, bytes: u64, now_ns: u64) {
         self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.moved_ns.store(now_ns, Ordering::Relaxed);
@@ -169,6 +161,13 @@ impl CallState {
 
     pub(crate) fn set_polled(&self, sequence: u64) {
         self.polled.store(sequence, Ordering::Relaxed);
+    }
+    /// It was polled by somebody else than its opener.
+    pub(crate) fn set_elsewhere(&self) {
+        self.elsewhere.store(true, Ordering::Relaxed);
+    }
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.load(Ordering::Relaxed)
     }
     pub(crate) fn polled(&self) -> u64 {
         self.polled.load(Ordering::Relaxed)

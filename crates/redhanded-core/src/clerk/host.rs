@@ -3,7 +3,7 @@
 
 use super::naming::Named;
 use crate::calls::CallPhase;
-use redhanded_report::{Class, Confidence, Role, Verdict, WaitKind, WaitingFor};
+use redhanded_report::{Class, Confidence, Peer, Role, Stack, Verdict, WaitKind, WaitingFor};
 
 /// Whom it waits for was told by a call or by a socket.
 pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
@@ -36,6 +36,53 @@ pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
     if waits_for_a_pool {
         verdict.class = Class::PoolWait;
     }
+}
+
+/// Whose connection it waits for, where a client's own task has it: `connections` owe an answer, and
+/// the stack says that this is what is waited for.
+pub(super) fn adopt_connection(verdict: &mut Verdict, named: &Named, connections: &[Peer]) {
+    let waits_for_a_task = verdict.class == Class::StuckAwait
+        && !named.kinds.is_empty()
+        && named.kinds.iter().all(|kind| *kind == WaitKind::Channel);
+    if !(waits_for_a_task && named.stacks.iter().take(1).any(is_in_http_client)) {
+        return;
+    }
+    let mut hosts: Vec<&Peer> = Vec::new();
+    for peer in connections {
+        if !hosts
+            .iter()
+            .any(|h| (&h.name, h.port) == (&peer.name, peer.port))
+        {
+            hosts.push(peer);
+        }
+    }
+    let Some((first, others)) = hosts.split_first() else {
+        return;
+    };
+    let mut peer = (*first).clone();
+    let phase = named.phase.filter(|phase| *phase == CallPhase::ReadBody);
+    peer.phase = Some(phase.unwrap_or(CallPhase::WaitHeaders).as_str().to_owned());
+    let name = peer.name.as_deref().unwrap_or_default();
+    let port = peer.port.unwrap_or_default();
+    verdict.class = Class::SilentPeer;
+    verdict.cause += &format!("; its client's connection to {name}:{port} owes an answer");
+    if others.is_empty() {
+        verdict.confidence = verdict.confidence.min(Confidence::Likely);
+    } else {
+        verdict.confidence = Confidence::Suspected;
+        verdict.cause += &format!(", and so do those to {} other hosts", others.len());
+    }
+    verdict.peer = Some(peer);
+}
+
+fn is_in_http_client(stack: &Stack) -> bool {
+    let above = stack.frames.iter().take_while(|frame| !frame.user);
+    let mut names = above.filter_map(|frame| frame.function.as_deref());
+    names.any(|name| {
+        name.contains("reqwest::")
+            || name.contains("hyper_util::client::")
+            || name.contains("hyper::client::")
+    })
 }
 
 /// A pool that is waited for, and that does not connect.
@@ -132,7 +179,7 @@ fn acquit(verdict: &mut Verdict, what: &str) {
 mod tests {
     use super::super::refine::refine;
     use super::*;
-    use redhanded_report::Stack;
+    use redhanded_report::Frame;
 
     fn silent_peer() -> Verdict {
         let mut verdict = Verdict::new(
@@ -265,5 +312,63 @@ mod tests {
             (class, phase.as_deref()),
             (Class::UnreachableHost, Some("tls"))
         );
+    }
+
+    fn waiting_in_reqwest() -> Named {
+        let mut named = in_phase(None, &[WaitKind::Channel]);
+        let mut frame = Frame::default();
+        frame.function = Some("reqwest::async_impl::client::Pending::poll".into());
+        named.stacks[0].frames = vec![frame];
+        named
+    }
+
+    fn owing(name: &str) -> Peer {
+        let mut peer = Peer::default();
+        (peer.name, peer.port, peer.inferred) = (Some(name.into()), Some(443), true);
+        peer
+    }
+
+    fn stuck() -> Verdict {
+        Verdict::new(
+            Class::StuckAwait,
+            Role::Culprit,
+            Confidence::Likely,
+            "pending",
+        )
+    }
+
+    #[test]
+    fn a_pooled_connection_that_owes_an_answer_is_what_its_client_waits_for() {
+        let mut verdict = stuck();
+        adopt_connection(
+            &mut verdict,
+            &waiting_in_reqwest(),
+            &[owing("api"), owing("api")],
+        );
+        assert_eq!(
+            (verdict.class, verdict.confidence),
+            (Class::SilentPeer, Confidence::Likely)
+        );
+        let peer = verdict.peer.expect("named");
+        assert_eq!(peer.phase.as_deref(), Some("wait_headers"));
+        let mut several = stuck();
+        adopt_connection(
+            &mut several,
+            &waiting_in_reqwest(),
+            &[owing("api"), owing("db")],
+        );
+        assert_eq!(several.confidence, Confidence::Suspected);
+    }
+
+    /// The nearest innocents: a channel of the application's own, and nobody who owes anything.
+    #[test]
+    fn who_waits_for_something_else_is_not_given_a_host() {
+        let mut own = stuck();
+        let named = in_phase(None, &[WaitKind::Channel]);
+        adopt_connection(&mut own, &named, &[owing("api")]);
+        assert_eq!((own.class, own.peer), (Class::StuckAwait, None));
+        let mut nobody = stuck();
+        adopt_connection(&mut nobody, &waiting_in_reqwest(), &[]);
+        assert_eq!(nobody.class, Class::StuckAwait);
     }
 }

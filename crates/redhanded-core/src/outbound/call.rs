@@ -1,7 +1,7 @@
 //! A call that is being made, in the hands of who makes it.
 
 use super::{Authority, here};
-use crate::calls::{CallPhase, CallState, Failure, Opener, row_of};
+use crate::calls::{CallPhase, CallState, Failure, Opener, connections, row_of};
 use crate::family;
 use crate::redact::printable;
 use crate::registry::Slot;
@@ -29,6 +29,9 @@ pub struct Call {
 }
 
 impl Call {
+    /// The kind of a connection that is no part of another call.
+    pub const CONNECTION: &str = "connection";
+
     /// Begins a call of some `kind` (`http`, `postgres`, …) whose phases its maker will tell. `what` is
     /// what it asks, of which 512 bytes are kept, and which is redacted before it is reported.
     pub fn begin(
@@ -120,12 +123,13 @@ impl Call {
     }
 
     /// Runs `work`, such as a poll, as part of this call: connectors find it by
-    /// [`Connecting::here`], and the watchdog sees that it is being driven.
+    /// [`CallHandle::here`], and the watchdog sees that it is being driven.
     pub fn within<R>(&self, work: impl FnOnce() -> R) -> R {
-        if let (Some(opener), Some(slot)) = (self.state.opener, polling())
-            && slot.key.word() == opener.slot
-        {
-            self.state.set_polled(slot.poll_mark().sequence);
+        if let Some(opener) = self.state.opener {
+            match polling().filter(|slot| slot.key.word() == opener.slot) {
+                Some(slot) => self.state.set_polled(slot.poll_mark().sequence),
+                None => self.state.set_elsewhere(),
+            }
         }
         here::within(&self.state, work)
     }
@@ -133,6 +137,16 @@ impl Call {
     /// What it has waited for is its own until it ends: a connection of a pool.
     pub(super) fn hold(&self) {
         self.state.hold(now_ns());
+    }
+
+    /// The call, for what it makes use of.
+    pub fn handle(&self) -> CallHandle {
+        CallHandle(self.state.clone())
+    }
+
+    /// Some connection to its host was made in this process, so that a pool may have one.
+    pub fn may_have_a_connection(&self) -> bool {
+        self.state.row.has_connected()
     }
 
     /// It is over, in good order.
@@ -184,33 +198,39 @@ fn polling() -> Option<&'static Slot> {
     Worker::known().and_then(Worker::current_slot)
 }
 
-/// The connection of a call, in the hands of who makes it. A connection may outlive the call that it
-/// was begun for (pools finish it for the next one): what is said of it then changes nothing.
+/// A call in the hands of what it makes use of: a resolver, a connector, a body. It does not keep the
+/// call open, and what is said of a call that is over changes nothing.
 #[derive(Clone, Debug)]
-pub struct Connecting(Arc<CallState>);
+pub struct CallHandle(Arc<CallState>);
 
-impl Connecting {
-    /// The call that this thread works on, see [`Call::within`].
+impl CallHandle {
+    /// The call that this thread works on, see [`Call::within`]; `None` outside of one, as in a task
+    /// that finishes a connection for whoever needs it next.
     pub fn here() -> Option<Self> {
         here::current().map(Self)
     }
 
-    /// It waits for the addresses of its host's name.
-    pub fn resolving(&self) {
-        self.0.connecting(CallPhase::Dns, now_ns());
+    /// This thread works on this call, now.
+    pub fn is_here(&self) -> bool {
+        here::current().is_some_and(|call| Arc::ptr_eq(&call, &self.0))
     }
 
-    /// It waits for a connection, to an address that may not be known.
-    pub fn connecting(&self) {
-        self.0.connecting(CallPhase::Connect, now_ns());
+    /// It is in `phase` from now on.
+    pub fn enter(&self, phase: CallPhase) {
+        if !self.0.has_ended() {
+            self.0.enter(phase, now_ns());
+        }
+    }
+
+    /// The phase that it is in, where its maker has told any.
+    pub fn phase(&self) -> Option<CallPhase> {
+        self.0.phase()
     }
 
     /// It waits for a connection to `address`.
     pub fn trying(&self, address: SocketAddr) {
-        let now_ns = now_ns();
-        if self.0.connecting(CallPhase::Connect, now_ns) {
-            self.0.trying(address, now_ns);
-        }
+        self.enter(CallPhase::Connect);
+        self.0.trying(address, now_ns());
     }
 
     /// The connection to `address` is there, or has failed.
@@ -218,23 +238,23 @@ impl Connecting {
         self.0.tried(address, failure, now_ns());
     }
 
-    /// It waits for the TLS handshake.
-    pub fn securing(&self) {
-        self.0.connecting(CallPhase::Tls, now_ns());
-    }
-
-    /// It has its connection, to `address` where that is known, and goes on with what it asks.
+    /// It has its connection, to `address` where that is known.
     pub fn connected(&self, address: Option<SocketAddr>) {
-        if self.0.connecting(CallPhase::WaitHeaders, now_ns())
-            && let Some(address) = address
-        {
+        self.0.row.connected();
+        if let Some(address) = address {
             self.0.set_address(address);
         }
+        self.enter(CallPhase::WaitHeaders);
     }
 
-    /// The phase of its call.
-    pub fn phase(&self) -> Option<CallPhase> {
-        self.0.phase()
+    /// So many bytes of the request's body were asked for, and go out.
+    pub fn sent(&self, bytes: u64) {
+        self.0.sent(bytes, now_ns());
+    }
+
+    /// The connection to `address` that it has made will be used by calls that nobody tells of.
+    pub fn leaves_a_connection(&self, address: SocketAddr) {
+        connections::note(address, &self.0.row);
     }
 
     /// Runs `work` as part of the call.

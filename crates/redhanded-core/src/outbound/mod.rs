@@ -8,5 +8,5 @@ mod guard;
 mod here;
 
 pub use authority::Authority;
-pub use call::{Call, Connecting};
+pub use call::{Call, CallHandle};
 pub use guard::{Acquiring, Always, Calling, Ending, Fallible, Held, Outbound};

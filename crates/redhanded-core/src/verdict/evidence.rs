@@ -23,6 +23,10 @@ pub struct Observed {
     /// waits for is known only if there is one.
     #[serde(default)]
     pub sockets: Vec<Peer>,
+    /// Connections that other tasks have and that owe an answer, to hosts whose calls nobody tells. No
+    /// rule looks at them: whether it waits for one is known when its stack has names.
+    #[serde(default)]
+    pub connections: Vec<Peer>,
     /// The outbound calls that it has open, in the order in which they were begun.
     #[serde(default)]
     pub calls: Vec<CallSeen>,
@@ -65,6 +69,8 @@ pub struct CallSeen {
     pub elapsed_ms: f64,
     /// It was polled in the last poll of its request.
     pub polled: bool,
+    /// Another task has polled it since it was begun, or another request.
+    pub elsewhere: bool,
     /// Bytes of the answer's body that have come.
     pub received_bytes: u64,
     /// Ids of other requests that hold connections to this host, the first to hold one first.

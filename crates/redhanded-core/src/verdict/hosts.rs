@@ -260,7 +260,8 @@ pub(super) fn open_calls(observed: &Observed) -> Option<Asked<'_>> {
         return None;
     }
     let alone = any && calls.len() == 1 && one_leaf;
-    let surely = surely && (any || calls.len() == 1);
+    let only_one = calls.len() == 1 && calls.iter().all(|call| !call.elsewhere);
+    let surely = surely && (any || only_one);
     Some(Asked {
         calls,
         surely,
@@ -469,8 +470,15 @@ pub(super) mod tests {
         assert_eq!((wait.host().as_str(), wait.others.len()), ("busy:80", 0));
         let wait = Wait::of(&calling(&[idle.clone()])).expect("waits");
         assert_eq!(wait.confidence, Confidence::Likely, "the only one");
-        let wait = Wait::of(&calling(&[idle.clone(), idle])).expect("waits");
+        let wait = Wait::of(&calling(&[idle.clone(), idle.clone()])).expect("waits");
         assert_eq!(wait.confidence, Confidence::Suspected);
+        idle.elsewhere = true;
+        let wait = Wait::of(&calling(&[idle])).expect("waits");
+        assert_eq!(
+            wait.confidence,
+            Confidence::Suspected,
+            "another task has it"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::pauses::Pauses;
 use super::standing::ms;
 use crate::calls::{CallPhase, CallState, Total};
 use crate::family;
+use crate::outbound::Call;
 use crate::registry::{Key, Slot};
 use crate::verdict::{CallSeen, CallTotal, Observed};
 use redhanded_report::Peer;
@@ -53,7 +54,10 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
     let (key, generation) = (slot.key.word(), slot.hand.generation());
     let own = |call: &&Arc<CallState>| {
         let opener = call.opener;
-        !call.is_held() && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
+        // A connection that a client finishes in a task of its own is nobody's any more.
+        let given_away = call.is_elsewhere() && call.kind == Call::CONNECTION;
+        !(call.is_held() || given_away)
+            && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
     };
     let polled = last_poll(slot);
     let seen = |call: &Arc<CallState>| {
@@ -91,6 +95,7 @@ fn seen(call: &Arc<CallState>, pauses: &Pauses, now_ns: u64) -> CallSeen {
         rests_ms: ms(pauses.charged(teller.rests_since_ns().max(call.started_ns), now_ns)),
         elapsed_ms: ms(pauses.charged(call.started_ns, now_ns)),
         polled: false,
+        elsewhere: call.is_elsewhere(),
         received_bytes: call.received_bytes(),
         holders: Vec::new(),
     }
@@ -99,12 +104,14 @@ fn seen(call: &Arc<CallState>, pauses: &Pauses, now_ns: u64) -> CallSeen {
 /// Who makes the connection that this call waits for, if that is not it: with HTTP/2 one call
 /// connects, or a task of the client, and the others wait for it.
 fn made_by_another(call: &Arc<CallState>) -> Option<Arc<CallState>> {
-    let may_wait = matches!(
-        call.phase(),
-        None | Some(CallPhase::Pool | CallPhase::WaitHeaders)
-    );
+    // A call that shares its connection cannot tell whether it is there; who is in a pool has none.
+    let may_wait = match call.phase() {
+        Some(CallPhase::Pool) => true,
+        Some(CallPhase::WaitHeaders) => call.shares(),
+        _ => false,
+    };
     let untouched = call.sent_bytes() == 0 && call.received_bytes() == 0;
-    if !(call.shares() && may_wait && untouched && call.attempts().is_empty()) {
+    if !(may_wait && untouched && call.attempts().is_empty()) {
         return None;
     }
     let connects = |other: &Arc<CallState>| {

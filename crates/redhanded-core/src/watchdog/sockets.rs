@@ -1,8 +1,9 @@
 //! The hosts that a pending request may wait for, as far as its own sockets tell.
 
+use crate::calls::connections;
 use crate::copied;
 use crate::registry::{Mail, Slot};
-use redhanded_capture::{PollOutcome, SocketSeen, sockets_behind};
+use redhanded_capture::{ConnectionSeen, PollOutcome, SocketSeen, sockets_behind, sockets_to};
 use redhanded_report::Peer;
 use std::net::SocketAddr;
 
@@ -37,6 +38,35 @@ pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
         peer
     };
     owing.map(concluded).take(MOST).collect()
+}
+
+/// Connections that other tasks have, to hosts whose calls nobody tells, and that owe an answer to
+/// what was sent since the request began, `elapsed_ms` ago. Whether it waits for one, names must tell.
+pub(super) fn of_others(elapsed_ms: f64) -> Vec<Peer> {
+    let known = connections::known();
+    let remotes: Vec<SocketAddr> = known.iter().map(|(remote, _)| *remote).collect();
+    let mut owing = sockets_to(&remotes);
+    owing.retain(|connection| owes(connection, elapsed_ms));
+    let peer = |connection: ConnectionSeen| {
+        let (_, row) = known.iter().find(|(r, _)| *r == connection.remote)?;
+        let mut peer = Peer::default();
+        peer.name = Some(row.host.to_string());
+        peer.address = Some(connection.remote.ip().to_string());
+        peer.port = Some(connection.remote.port());
+        peer.state = Some(connection.state.to_owned());
+        // Nothing has moved for so long, in either direction.
+        let rests_ms = connection.sent_ms_ago.min(connection.received_ms_ago);
+        peer.elapsed_ms = Some(f64::from(rests_ms).min(elapsed_ms));
+        peer.inferred = true;
+        Some(peer)
+    };
+    owing.into_iter().filter_map(peer).take(MOST).collect()
+}
+
+/// Something was asked since then, and what has come is not all, or there would be no wait.
+fn owes(connection: &ConnectionSeen, elapsed_ms: f64) -> bool {
+    let is_open = matches!(connection.state, "ESTABLISHED" | "CLOSE_WAIT");
+    is_open && connection.unread_bytes == 0 && f64::from(connection.sent_ms_ago) <= elapsed_ms
 }
 
 fn is(peer: &Peer, client: SocketAddr) -> bool {

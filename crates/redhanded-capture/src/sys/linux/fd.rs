@@ -23,8 +23,14 @@ pub(super) fn kind(fd: i32) -> Option<Kind> {
 
 /// A socket's inode: no two sockets have the same at a time.
 pub(super) fn socket_inode(fd: i32) -> Option<u64> {
+    status_inode(fd)?
+}
+
+/// The inode of a socket; `Some(None)` for anything else that is open.
+pub(super) fn status_inode(fd: i32) -> Option<Option<u64>> {
     let status = status(fd)?;
-    (status.st_mode & libc::S_IFMT == libc::S_IFSOCK).then_some(status.st_ino)
+    let is_socket = status.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+    Some(is_socket.then_some(status.st_ino))
 }
 
 fn status(fd: i32) -> Option<libc::stat> {

@@ -4,10 +4,11 @@
 //! still have it before and after it was asked.
 
 use super::{fd, peer};
-use crate::{SocketSeen, monotonic_ns};
+use crate::{ConnectionSeen, SocketSeen, monotonic_ns};
 use redhanded_report::Peer;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ const MOST_SETS: usize = 16;
 const RECORD_BYTES: u64 = 128;
 /// Numbers below are an index of somebody's, and any word on a stack may be such a number.
 const FIRST_POINTER: u64 = 0x1_0000;
+/// More connections to a few hosts are never told apart.
+const MOST_FOUND: usize = 64;
 
 pub(crate) fn sockets_behind(words: &[u64]) -> Vec<SocketSeen> {
     static NEXT_NS: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +52,52 @@ pub(crate) fn sockets_behind(words: &[u64]) -> Vec<SocketSeen> {
         NEXT_NS.store(now_ns + read * PAUSE_PER_SOCKET_NS, Ordering::Relaxed);
     }
     seen.iter().filter_map(Target::look).collect()
+}
+
+pub(crate) fn sockets_to(remotes: &[SocketAddr]) -> Vec<ConnectionSeen> {
+    let Some(open) = open_descriptors().filter(|count| *count <= MOST_DESCRIPTORS) else {
+        return Vec::new();
+    };
+    if remotes.is_empty() {
+        return Vec::new();
+    }
+    let mut left = open;
+    let mut found = Vec::new();
+    for descriptor in 0..MOST_DESCRIPTORS as i32 {
+        let Some(inode) = fd::status_inode(descriptor) else {
+            continue;
+        };
+        if let Some(inode) = inode
+            && let Some(connection) = connection_to(remotes, descriptor)
+            && fd::socket_inode(descriptor) == Some(inode)
+        {
+            found.push(connection);
+        }
+        left = left.saturating_sub(1);
+        if left == 0 || found.len() == MOST_FOUND {
+            break;
+        }
+    }
+    found
+}
+
+/// What is known of a socket, if its other end is one of these.
+fn connection_to(remotes: &[SocketAddr], socket: i32) -> Option<ConnectionSeen> {
+    let peer = peer::name_of(socket)?;
+    let is_it = |remote: &SocketAddr| {
+        let address = peer.address.as_deref().unwrap_or_default();
+        peer.port == Some(remote.port()) && address.parse() == Ok(remote.ip())
+    };
+    let remote = *remotes.iter().find(|remote| is_it(remote))?;
+    let info = peer::TcpInfo::of(socket)?;
+    Some(ConnectionSeen {
+        remote,
+        state: info.state()?,
+        sent_ms_ago: info.last_data_sent_ms(),
+        received_ms_ago: info.last_data_received_ms(),
+        unread_bytes: fd::unread_bytes(socket),
+        takes_more: fd::takes_more(socket),
+    })
 }
 
 /// What an epoll set says about one descriptor.

@@ -1,0 +1,145 @@
+//! Bodies that tell their call how much has moved.
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use redhanded_core::{Call, CallHandle, CallPhase};
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// A request's body: while it is asked for, its call is in `write`.
+    #[derive(Debug)]
+    pub struct RequestBody<B> {
+        #[pin]
+        inner: B,
+        call: Option<CallHandle>,
+    }
+}
+
+impl<B: Body> RequestBody<B> {
+    pub(crate) fn new(inner: B, call: CallHandle) -> Self {
+        let is_empty = inner.is_end_stream();
+        Self {
+            inner,
+            call: (!is_empty).then_some(call),
+        }
+    }
+}
+
+impl<B: Body> Body for RequestBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let mut inner = this.inner;
+        if let Some(call) = this.call {
+            write(call, CallPhase::Write);
+        }
+        let frame = ready!(inner.as_mut().poll_frame(cx));
+        if let Some(call) = this.call {
+            let data = frame
+                .as_ref()
+                .and_then(|frame| frame.as_ref().ok()?.data_ref());
+            if let Some(data) = data {
+                call.sent(data.remaining() as u64);
+            }
+            if frame.is_none() || inner.is_end_stream() {
+                write(call, CallPhase::WaitHeaders);
+                *this.call = None;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer may begin before all has been sent; then that is where the call is.
+fn write(call: &CallHandle, phase: CallPhase) {
+    if call.phase() != Some(CallPhase::ReadBody) {
+        call.enter(phase);
+    }
+}
+
+pin_project! {
+    /// An answer's body: its call is in `read_body`, and is over when this is read to its end or dropped.
+    #[derive(Debug)]
+    pub struct ResponseBody<B> {
+        #[pin]
+        inner: B,
+        call: Option<Call>,
+    }
+}
+
+impl<B: Body> ResponseBody<B> {
+    pub(crate) fn new(inner: B, mut call: Option<Call>) -> Self {
+        if inner.is_end_stream() {
+            finish(&mut call);
+        }
+        Self { inner, call }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Error: Error + 'static>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let mut inner = this.inner;
+        let frame = match this.call {
+            Some(call) => ready!(call.within(|| inner.as_mut().poll_frame(cx))),
+            None => ready!(inner.as_mut().poll_frame(cx)),
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(call), Some(data)) = (&*this.call, frame.data_ref()) {
+                    call.received(data.remaining() as u64);
+                }
+                // Who knows that this was the last one need not ask for another.
+                if inner.is_end_stream() {
+                    finish(this.call);
+                }
+            }
+            Some(Err(error)) => {
+                if let Some(call) = this.call.take() {
+                    call.fail_with(error);
+                }
+            }
+            None => finish(this.call),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn finish(call: &mut Option<Call>) {
+    if let Some(call) = call.take() {
+        call.finish();
+    }
+}
