@@ -16,11 +16,12 @@ pub(crate) enum Origin {
 }
 
 /// Our crates, as they are named in symbols.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "redhanded",
     "redhanded_core",
     "redhanded_capture",
     "redhanded_tower",
+    "redhanded_connect",
     "redhanded_otlp",
     "redhanded_report",
 ];

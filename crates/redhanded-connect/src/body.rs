@@ -3,7 +3,7 @@
 use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use redhanded_core::{Call, CallHandle, CallPhase};
+use redhanded_core::{Call, CallHandle};
 use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -39,7 +39,7 @@ impl<B: Body> Body for RequestBody<B> {
         let this = self.project();
         let mut inner = this.inner;
         if let Some(call) = this.call {
-            write(call, CallPhase::Write);
+            call.writing();
         }
         let frame = ready!(inner.as_mut().poll_frame(cx));
         if let Some(call) = this.call {
@@ -50,7 +50,7 @@ impl<B: Body> Body for RequestBody<B> {
                 call.sent(data.remaining() as u64);
             }
             if frame.is_none() || inner.is_end_stream() {
-                write(call, CallPhase::WaitHeaders);
+                call.written();
                 *this.call = None;
             }
         }
@@ -63,13 +63,6 @@ impl<B: Body> Body for RequestBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-/// An answer may begin before all has been sent; then that is where the call is.
-fn write(call: &CallHandle, phase: CallPhase) {
-    if call.phase() != Some(CallPhase::ReadBody) {
-        call.enter(phase);
     }
 }
 

@@ -135,13 +135,14 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let call = self.begin(&mut request);
-        let has_body = !request.body().is_end_stream();
+        if !request.body().is_end_stream() {
+            call.owes_body();
+        }
         let request = request.map(|body| RequestBody::new(body, call.handle()));
         let inner = call.within(|| self.inner.call(request));
         ResponseFuture {
             inner,
             call: Some(call),
-            has_body,
         }
     }
 }
@@ -171,7 +172,6 @@ pin_project! {
         #[pin]
         inner: F,
         call: Option<Call>,
-        has_body: bool,
     }
 }
 
@@ -192,7 +192,7 @@ where
         };
         let Poll::Ready(result) = polled else {
             if let Some(call) = this.call {
-                has_connection(call, *this.has_body);
+                call.found_a_connection();
             }
             return Poll::Pending;
         };
@@ -212,16 +212,5 @@ where
                 Err(error)
             }
         })
-    }
-}
-
-/// Who was polled, and needed no connector, has found a connection in the pool, if there can be one.
-fn has_connection(call: &Call, has_body: bool) {
-    if call.phase() == Some(CallPhase::Pool) && call.may_have_a_connection() {
-        call.enter(if has_body {
-            CallPhase::Write
-        } else {
-            CallPhase::WaitHeaders
-        });
     }
 }

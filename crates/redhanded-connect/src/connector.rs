@@ -126,7 +126,7 @@ impl MadeFor {
                 if let Some(call) = call.take() {
                     let remote = remote(connection);
                     let handle = call.handle();
-                    handle.connected(remote);
+                    handle.has_made_a_connection(remote);
                     // Who uses it does not tell, as far as anybody knows.
                     remote.inspect(|remote| handle.leaves_a_connection(*remote));
                     call.finish();

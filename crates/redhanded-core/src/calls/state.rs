@@ -46,6 +46,7 @@ pub(crate) struct CallState {
     shares: AtomicBool,
     held: AtomicBool,
     elsewhere: AtomicBool,
+    owes_body: AtomicBool,
     more: Mutex<More>,
 }
 
@@ -95,6 +96,7 @@ impl CallState {
             shares: AtomicBool::new(false),
             held: AtomicBool::new(false),
             elsewhere: AtomicBool::new(false),
+            owes_body: AtomicBool::new(false),
             more: Mutex::new(More::default()),
         }
     }
@@ -171,6 +173,19 @@ impl CallState {
     }
     pub(crate) fn polled(&self) -> u64 {
         self.polled.load(Ordering::Relaxed)
+    }
+
+    /// There is a body that has not been sent to its end.
+    pub(crate) fn set_owes_body(&self, owes: bool) {
+        self.owes_body.store(owes, Ordering::Relaxed);
+    }
+    /// What comes when it has its connection.
+    pub(crate) fn after_connected(&self) -> CallPhase {
+        if self.owes_body.load(Ordering::Relaxed) {
+            CallPhase::Write
+        } else {
+            CallPhase::WaitHeaders
+        }
     }
 
     /// Its connection may carry other calls at the same time, and may be made by somebody else.

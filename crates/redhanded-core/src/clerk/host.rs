@@ -42,7 +42,6 @@ pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
 /// the stack says that this is what is waited for.
 pub(super) fn adopt_connection(verdict: &mut Verdict, named: &Named, connections: &[Peer]) {
     let waits_for_a_task = verdict.class == Class::StuckAwait
-        && !named.kinds.is_empty()
         && named.kinds.iter().all(|kind| *kind == WaitKind::Channel);
     if !(waits_for_a_task && named.stacks.iter().take(1).any(is_in_http_client)) {
         return;
@@ -56,23 +55,32 @@ pub(super) fn adopt_connection(verdict: &mut Verdict, named: &Named, connections
             hosts.push(peer);
         }
     }
-    let Some((first, others)) = hosts.split_first() else {
-        return;
+    let host = |peer: &Peer| {
+        let name = peer.name.as_deref().unwrap_or_default();
+        format!("{name}:{}", peer.port.unwrap_or_default())
     };
-    let mut peer = (*first).clone();
-    let phase = named.phase.filter(|phase| *phase == CallPhase::ReadBody);
-    peer.phase = Some(phase.unwrap_or(CallPhase::WaitHeaders).as_str().to_owned());
-    let name = peer.name.as_deref().unwrap_or_default();
-    let port = peer.port.unwrap_or_default();
-    verdict.class = Class::SilentPeer;
-    verdict.cause += &format!("; its client's connection to {name}:{port} owes an answer");
-    if others.is_empty() {
-        verdict.confidence = verdict.confidence.min(Confidence::Likely);
-    } else {
-        verdict.confidence = Confidence::Suspected;
-        verdict.cause += &format!(", and so do those to {} other hosts", others.len());
+    match hosts.as_slice() {
+        [] => {}
+        [only] => {
+            verdict.class = Class::SilentPeer;
+            verdict.cause += &format!("; its client's connection to {} owes an answer", host(only));
+            verdict.peer = Some(in_its_phase(only, named));
+        }
+        several => {
+            let several: Vec<String> = several.iter().map(|peer| host(peer)).collect();
+            let several = several.join(", ");
+            verdict.cause +=
+                &format!("; connections of clients like its own owe answers: {several}");
+        }
     }
-    verdict.peer = Some(peer);
+}
+
+fn in_its_phase(peer: &Peer, named: &Named) -> Peer {
+    let mut peer = peer.clone();
+    let phase = named.phase.filter(|phase| *phase == CallPhase::ReadBody);
+    let phase = phase.unwrap_or(CallPhase::WaitHeaders);
+    peer.phase = peer.phase.or(Some(phase.as_str().to_owned()));
+    peer
 }
 
 fn is_in_http_client(stack: &Stack) -> bool {
@@ -352,12 +360,14 @@ mod tests {
         let peer = verdict.peer.expect("named");
         assert_eq!(peer.phase.as_deref(), Some("wait_headers"));
         let mut several = stuck();
-        adopt_connection(
-            &mut several,
-            &waiting_in_reqwest(),
-            &[owing("api"), owing("db")],
+        let hosts = [owing("api"), owing("db")];
+        adopt_connection(&mut several, &waiting_in_reqwest(), &hosts);
+        assert_eq!((several.class, several.peer), (Class::StuckAwait, None));
+        assert!(
+            several.cause.contains("api:443, db:443"),
+            "{}",
+            several.cause
         );
-        assert_eq!(several.confidence, Confidence::Suspected);
     }
 
     /// The nearest innocents: a channel of the application's own, and nobody who owes anything.

@@ -144,9 +144,18 @@ impl Call {
         CallHandle(self.state.clone())
     }
 
-    /// Some connection to its host was made in this process, so that a pool may have one.
-    pub fn may_have_a_connection(&self) -> bool {
-        self.state.row.has_connected()
+    /// It brings a body, which is sent when there is a connection.
+    pub fn owes_body(&self) {
+        self.state.set_owes_body(true);
+    }
+
+    /// It waits, and needed no connector: a pool has given it a connection, if this process has ever
+    /// made one to its host.
+    pub fn found_a_connection(&self) {
+        let waits_for_one = self.state.phase() == Some(CallPhase::Pool);
+        if waits_for_one && self.state.row.has_connected() {
+            self.enter(self.state.after_connected());
+        }
     }
 
     /// It is over, in good order.
@@ -240,11 +249,31 @@ impl CallHandle {
 
     /// It has its connection, to `address` where that is known.
     pub fn connected(&self, address: Option<SocketAddr>) {
+        self.has_made_a_connection(address);
+        self.enter(self.0.after_connected());
+    }
+
+    /// The connection is there that it was all about.
+    pub fn has_made_a_connection(&self, address: Option<SocketAddr>) {
         self.0.row.connected();
         if let Some(address) = address {
             self.0.set_address(address);
         }
-        self.enter(CallPhase::WaitHeaders);
+    }
+
+    /// The request's body is asked for, and goes out; an answer may have begun before that.
+    pub fn writing(&self) {
+        if self.phase() != Some(CallPhase::ReadBody) {
+            self.enter(CallPhase::Write);
+        }
+    }
+
+    /// The request's body has been asked for to its end.
+    pub fn written(&self) {
+        self.0.set_owes_body(false);
+        if self.phase() == Some(CallPhase::Write) {
+            self.enter(CallPhase::WaitHeaders);
+        }
     }
 
     /// So many bytes of the request's body were asked for, and go out.

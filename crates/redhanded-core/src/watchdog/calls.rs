@@ -7,6 +7,7 @@ use crate::family;
 use crate::outbound::Call;
 use crate::registry::{Key, Slot};
 use crate::verdict::{CallSeen, CallTotal, Observed};
+use redhanded_capture::sockets_to;
 use redhanded_report::Peer;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +36,15 @@ impl Known {
             unlisted: extra.calls.unlisted(),
         });
         known.unwrap_or_default()
+    }
+
+    /// Where it has connected to itself, by clients whose calls nobody tells.
+    pub(super) fn connected(&self) -> Vec<SocketAddr> {
+        let recent = self.recent.iter();
+        recent
+            .filter(|call| call.kind == Call::CONNECTION && call.failure().is_none())
+            .filter_map(|call| call.address())
+            .collect()
     }
 
     /// What there was no room for, in plain words.
@@ -191,6 +201,31 @@ pub(super) fn join_sockets(observed: &mut Observed) {
                 socket.phase = None;
             }
             call.socket = Some(socket);
+        }
+    }
+}
+
+/// Gives calls whose connection another task has what the kernel says of it, if there is only one to
+/// their address. What was handed to a client to be sent need not have been taken by the other end.
+pub(super) fn join_connections(observed: &mut Observed) {
+    let without = |call: &&mut CallSeen| {
+        let is_connected = call.phase.is_some_and(|phase| !phase.is_before_connected());
+        let socket = call.socket.as_ref();
+        is_connected && call.polled && socket.is_some_and(|socket| socket.state.is_none())
+    };
+    for call in observed.calls.iter_mut().filter(without) {
+        let Some(socket) = &mut call.socket else {
+            continue;
+        };
+        let address = socket.address.as_deref().and_then(|a| a.parse().ok());
+        let (Some(ip), Some(port)) = (address, socket.port) else {
+            continue;
+        };
+        if let [only] = sockets_to(&[SocketAddr::new(ip, port)]).as_slice() {
+            socket.state = Some(only.state.to_owned());
+            if !only.takes_more && call.phase == Some(CallPhase::WaitHeaders) {
+                call.phase = Some(CallPhase::Write);
+            }
         }
     }
 }

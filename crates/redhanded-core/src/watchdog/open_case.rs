@@ -348,10 +348,12 @@ impl OpenCase {
         let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
         found.observed.sockets = super::sockets::of(slot, mail);
         calls::join_sockets(&mut found.observed);
+        calls::join_connections(&mut found.observed);
         let observed = &mut found.observed;
         let told = observed.calls.iter().any(|call| call.polled);
         if !told && observed.sockets.is_empty() && mail.waiting.outcome == PollOutcome::Pending {
-            observed.connections = super::sockets::of_others(observed.elapsed_ms);
+            let own = calls::Known::of(slot).connected();
+            observed.connections = super::sockets::of_others(observed.elapsed_ms, &own);
         }
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);

@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 
 /// More are never told apart.
 const MOST: usize = 16;
+/// The kernel counts these times in ticks of its clock: 10 ms at most, and each of two ends may be off by one.
+const TICK_MS: f64 = 20.0;
 
 /// The other ends of the sockets that the leaves of this poll had at hand: connected ones that owe something.
 pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
@@ -42,11 +44,16 @@ pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
 
 /// Connections that other tasks have, to hosts whose calls nobody tells, and that owe an answer to
 /// what was sent since the request began, `elapsed_ms` ago. Whether it waits for one, names must tell.
-pub(super) fn of_others(elapsed_ms: f64) -> Vec<Peer> {
+/// Those to `own` addresses, which it has connected to itself, come before all others.
+pub(super) fn of_others(elapsed_ms: f64, own: &[SocketAddr]) -> Vec<Peer> {
     let known = connections::known();
     let remotes: Vec<SocketAddr> = known.iter().map(|(remote, _)| *remote).collect();
     let mut owing = sockets_to(&remotes);
     owing.retain(|connection| owes(connection, elapsed_ms));
+    let is_own = |connection: &ConnectionSeen| own.contains(&connection.remote);
+    if owing.iter().any(is_own) {
+        owing.retain(is_own);
+    }
     let peer = |connection: ConnectionSeen| {
         let (_, row) = known.iter().find(|(r, _)| *r == connection.remote)?;
         let mut peer = Peer::default();
@@ -54,6 +61,7 @@ pub(super) fn of_others(elapsed_ms: f64) -> Vec<Peer> {
         peer.address = Some(connection.remote.ip().to_string());
         peer.port = Some(connection.remote.port());
         peer.state = Some(connection.state.to_owned());
+        peer.phase = (!connection.takes_more).then(|| "write".to_owned());
         // Nothing has moved for so long, in either direction.
         let rests_ms = connection.sent_ms_ago.min(connection.received_ms_ago);
         peer.elapsed_ms = Some(f64::from(rests_ms).min(elapsed_ms));
@@ -66,7 +74,8 @@ pub(super) fn of_others(elapsed_ms: f64) -> Vec<Peer> {
 /// Something was asked since then, and what has come is not all, or there would be no wait.
 fn owes(connection: &ConnectionSeen, elapsed_ms: f64) -> bool {
     let is_open = matches!(connection.state, "ESTABLISHED" | "CLOSE_WAIT");
-    is_open && connection.unread_bytes == 0 && f64::from(connection.sent_ms_ago) <= elapsed_ms
+    let since_then = f64::from(connection.sent_ms_ago) <= elapsed_ms + TICK_MS;
+    is_open && connection.unread_bytes == 0 && since_then
 }
 
 fn is(peer: &Peer, client: SocketAddr) -> bool {
