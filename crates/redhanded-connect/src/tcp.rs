@@ -119,6 +119,9 @@ where
     };
     let found: Vec<SocketAddr> = found.map(with_port).collect();
     if found.is_empty() {
+        if let Some(call) = CallHandle::here() {
+            call.enter(CallPhase::Dns);
+        }
         return Err(format!("the name {host:?} has no address").into());
     }
     Ok(found)

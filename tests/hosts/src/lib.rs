@@ -7,4 +7,5 @@
 pub mod clients;
 pub mod faults;
 pub mod names;
+pub mod patterns;
 pub mod tls;

@@ -100,13 +100,13 @@ fn is_in_pool(named: &Named) -> bool {
 
 /// A call that has not told its phases: which one it is in, by the names of its client.
 fn settle(verdict: &mut Verdict, named: &Named) {
-    if is_in_pool(named) {
+    let from_socket = verdict.peer.as_ref().and_then(|peer| peer.phase.clone());
+    if from_socket.is_none() && is_in_pool(named) {
         return wait_for_pool(verdict);
     }
     if waits_at_home(named) {
         return acquit(verdict, "a call to");
     }
-    let from_socket = verdict.peer.as_ref().and_then(|peer| peer.phase.clone());
     let phase = named.phase.filter(|_| from_socket.is_none());
     if let Some(phase) = phase {
         let unreachable = matches!(phase, CallPhase::Dns | CallPhase::Connect | CallPhase::Tls);
@@ -284,6 +284,20 @@ mod tests {
                 "{phase:?}"
             );
         }
+    }
+
+    /// With HTTP/2, who waits in the pool may wait for a connection that another call makes.
+    #[test]
+    fn a_connection_that_another_makes_is_no_pool() {
+        let mut connecting = guarded();
+        connecting.class = Class::UnreachableHost;
+        connecting.peer.as_mut().expect("named").phase = Some("connect".into());
+        let named = in_phase(Some(CallPhase::Pool), &[WaitKind::Channel]);
+        let (class, phase) = settled(connecting, &named);
+        assert_eq!(
+            (class, phase.as_deref()),
+            (Class::UnreachableHost, Some("connect"))
+        );
     }
 
     #[test]

@@ -1,0 +1,421 @@
+//! What calls tell besides the one that hangs: repetitions, addresses that were tried, connections that
+//! others make, traces, and what is left when they are given up.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+use redhanded::report::{Class, Report, Role};
+use redhanded::test_util::{self, Memory};
+use redhanded::{CallPhase, Failure, PeerStats, Redhanded};
+use redhanded_hosts::clients::{Clients, Way, job};
+use redhanded_hosts::faults::{self, Fault, black_hole};
+use redhanded_hosts::names;
+use redhanded_hosts::patterns::{ANYWHERE, Host, status};
+use redhanded_hosts::tls;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+fn install(service: &str) -> (Redhanded, Memory) {
+    let (builder, reports) = test_util::builder(service);
+    (builder.install().unwrap(), reports)
+}
+
+/// Waits on another thread, so that the runtime goes on.
+async fn found(
+    reports: &Memory,
+    name: &str,
+    fits: impl Fn(&Report) -> bool + Send + 'static,
+) -> Arc<Report> {
+    let (reports, name) = (reports.clone(), name.to_owned());
+    let wait = move || {
+        let is_it = |r: &Report| {
+            let request = r.request.as_ref();
+            request.is_some_and(|q| q.route.as_deref() == Some(&name)) && r.verdict.is_some()
+        };
+        reports
+            .wait_for(Duration::from_secs(10), |r| is_it(r) && fits(r))
+            .unwrap_or_else(|| {
+                let all: Vec<String> = reports
+                    .reports()
+                    .iter()
+                    .filter(|r| is_it(r))
+                    .map(|r| format!("{:?}", r.verdict))
+                    .collect();
+                panic!("{name} was not reported so:\n{}", all.join("\n"))
+            })
+    };
+    tokio::task::spawn_blocking(wait).await.unwrap()
+}
+
+fn class(report: &Report) -> Class {
+    report.verdict.as_ref().map(|v| v.class).unwrap_or_default()
+}
+
+fn peer_of(redhanded: &Redhanded, host: &str) -> Option<PeerStats> {
+    let known = redhanded.peers().known;
+    known.into_iter().find(|peer| peer.peer.starts_with(host))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_storm() {
+    let (redhanded, reports) = install("storm");
+    let host = Host::start(ANYWHERE, Duration::from_millis(2), |_| status(503)).await;
+    let clients = Clients::new();
+    let url = format!("http://{}/charge?card=1", host.address);
+    let storm = async move {
+        // Again, and again, until it works.
+        while clients.status(&url).await != 200 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let running = job(&redhanded, "storm", storm);
+    let report = found(&reports, "storm", |r| class(r) == Class::RepeatingCalls).await;
+    let verdict = report.verdict.as_ref().unwrap();
+    assert_eq!(verdict.role, Role::Culprit);
+    assert!(
+        verdict.cause.contains("were tried again"),
+        "{}",
+        verdict.cause
+    );
+    let peer = verdict.peer.as_ref().unwrap();
+    assert_eq!(peer.port, Some(host.address.port()));
+    let total = &report.evidence.as_ref().unwrap().outbound_totals[0];
+    assert!(
+        total.calls >= 10 && total.failed == total.calls,
+        "{total:?}"
+    );
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_without_end() {
+    let (redhanded, reports) = install("pages");
+    let host = Host::start(ANYWHERE, Duration::from_millis(3), |_| status(200)).await;
+    let clients = Clients::new();
+    let address = host.address;
+    let pages = async move {
+        for page in 0_u64.. {
+            let url = format!("http://{address}/items?page={page}&token=abc");
+            clients.status(&url).await;
+        }
+    };
+    let running = job(&redhanded, "pages", pages);
+    let report = found(&reports, "pages", |r| class(r) == Class::RepeatingCalls).await;
+    let verdict = report.verdict.as_ref().unwrap();
+    assert!(verdict.cause.contains("another page"), "{}", verdict.cause);
+    let evidence = report.evidence.as_ref().unwrap();
+    let whats: Vec<_> = evidence
+        .outbound
+        .iter()
+        .filter_map(|c| c.what.clone())
+        .collect();
+    assert!(
+        !whats.is_empty() && whats.iter().all(|w| w.contains("token=REDACTED")),
+        "{whats:?}"
+    );
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redirect_loop() {
+    let (redhanded, reports) = install("redirects");
+    let host = Host::start(ANYWHERE, Duration::from_millis(2), |_| status(302)).await;
+    let clients = Clients::new();
+    let address = host.address;
+    let following = async move {
+        for hop in 0_u64.. {
+            clients
+                .status(&format!("http://{address}/login/{hop}"))
+                .await;
+        }
+    };
+    let running = job(&redhanded, "redirects", following);
+    let report = found(&reports, "redirects", |r| class(r) == Class::RepeatingCalls).await;
+    let cause = &report.verdict.as_ref().unwrap().cause;
+    assert!(cause.contains("redirected"), "{cause}");
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_dead_and_a_living_address_the_dead_one_is_named() {
+    let (redhanded, reports) = install("addresses");
+    let dead = black_hole(Ipv4Addr::new(127, 0, 0, 2).into(), 0);
+    let living = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 3), dead.port()));
+    let _host = Host::start(living, Duration::ZERO, |_| status(200)).await;
+    names::set("both.hosts.test", &[dead, living]);
+    let clients = Clients::new();
+    let asked = clients.clone();
+    let asks = async move {
+        asked
+            .ask(Way::Hyper, "both.hosts.test", dead.port(), false)
+            .await
+    };
+    let running = job(&redhanded, "both", asks);
+    let report = found(&reports, "both", |r| class(r) == Class::UnreachableHost).await;
+    let peer = report
+        .verdict
+        .as_ref()
+        .and_then(|v| v.peer.clone())
+        .unwrap();
+    assert_eq!(
+        (
+            peer.name.as_deref(),
+            peer.address.as_deref(),
+            peer.port,
+            peer.state.as_deref()
+        ),
+        (
+            Some("both.hosts.test"),
+            Some("127.0.0.2"),
+            Some(dead.port()),
+            Some("SYN_SENT")
+        )
+    );
+    let call = report.evidence.as_ref().unwrap().outbound[0].clone();
+    let tried: Vec<_> = call.tried.iter().map(|t| t.address.clone()).collect();
+    assert_eq!(tried, [dead.to_string()], "the living one comes after it");
+    running.abort();
+
+    // A dead one that says so is no trouble: the next one is tried.
+    let refusing = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 4), dead.port()));
+    names::set("next.hosts.test", &[refusing, living]);
+    let answer = clients
+        .ask(Way::Hyper, "next.hosts.test", dead.port(), false)
+        .await;
+    assert_eq!(answer, Ok(()));
+}
+
+/// HTTP/2: the first call connects, the second waits for its connection, and both hang for one reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_connection_that_another_makes_is_connecting_too() {
+    let (redhanded, reports) = install("shared");
+    let hole = black_hole(Ipv4Addr::LOCALHOST.into(), 0);
+    names::set("shared.hosts.test", &[hole]);
+    let clients = Clients::new();
+    let mut running = Vec::new();
+    for name in ["first", "second"] {
+        let clients = clients.clone();
+        let ask = async move {
+            clients
+                .ask(Way::Hyper2, "shared.hosts.test", hole.port(), false)
+                .await
+        };
+        running.push(job(&redhanded, name, ask));
+        let report = found(&reports, name, |r| class(r) == Class::UnreachableHost).await;
+        let peer = report
+            .verdict
+            .as_ref()
+            .and_then(|v| v.peer.clone())
+            .unwrap();
+        assert_eq!(
+            (peer.name.as_deref(), peer.port, peer.phase.as_deref()),
+            (
+                Some("shared.hosts.test"),
+                Some(hole.port()),
+                Some("connect")
+            ),
+            "{name}"
+        );
+        assert_eq!(peer.inferred, name == "second", "{name}");
+    }
+    running.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Of reqwest a pooled connection is not told by any hook: it is found among the process's sockets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooled_connection_of_reqwest_is_found() {
+    let (redhanded, reports) = install("pooled");
+    let host = quick_then_silent().await;
+    let client = redhanded
+        .reqwest(
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls::client())
+                .no_proxy(),
+        )
+        .build()
+        .unwrap();
+    let url = format!("http://127.0.0.1:{}/", host.port());
+    let answered = client.get(format!("{url}quick")).send().await.unwrap();
+    assert_eq!(answered.bytes().await.unwrap(), "some rows");
+    let asks = async move { client.get(format!("{url}slow")).send().await.map(drop) };
+    let running = job(&redhanded, "pooled", asks);
+    let report = found(&reports, "pooled", |r| class(r) == Class::SilentPeer).await;
+    let peer = report
+        .verdict
+        .as_ref()
+        .and_then(|v| v.peer.clone())
+        .unwrap();
+    assert_eq!(
+        (peer.port, peer.phase.as_deref()),
+        (Some(host.port()), Some("wait_headers"))
+    );
+    assert!(peer.inferred && peer.state.as_deref() == Some("ESTABLISHED"));
+    running.abort();
+}
+
+/// A host that answers the first request of each connection, and no other.
+async fn quick_then_silent() -> SocketAddr {
+    let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nsome rows";
+                let _ = stream.write_all(answer).await;
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_is_told_to_the_other_end_where_there_is_one() {
+    let (redhanded, _reports) = install("traces");
+    let host = Host::start(ANYWHERE, Duration::ZERO, |_| status(200)).await;
+    let clients = Clients::new();
+    let url = format!("http://{}/", host.address);
+    let incoming = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    for header in [None, Some(incoming)] {
+        let mut asked = redhanded.request("GET", "/");
+        if let Some(header) = header {
+            asked = asked.header("traceparent", header);
+        }
+        asked.run(clients.status(&url)).await;
+    }
+    let asked = host.asked();
+    let told = |at: usize| {
+        asked[at]
+            .get("traceparent")
+            .map(|v| v.to_str().unwrap().to_owned())
+    };
+    assert_eq!(told(0), None, "no trace is begun here");
+    let told = told(1).expect("the trace goes on");
+    let parts: Vec<&str> = told.split('-').collect();
+    assert_eq!(
+        (parts[0], parts[1], parts[3]),
+        ("00", "0af7651916cd43dd8448eb211c80319c", "01")
+    );
+    assert!(
+        parts[2].len() == 16 && parts[2] != "b7ad6b7169203331",
+        "a span of its own: {told}"
+    );
+}
+
+/// Dropped in each phase: nothing is open afterwards, and it counts as given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_dropped_in_any_phase_leaves_nothing() {
+    let (redhanded, _reports) = install("dropped");
+    let clients = Clients::new();
+    for (fault, way, phase) in [
+        (Fault::NoName, Way::Hyper, CallPhase::Dns),
+        (Fault::FullBacklog, Way::Hyper, CallPhase::Connect),
+        (Fault::AcceptThenSilence, Way::HyperTls, CallPhase::Tls),
+        (Fault::ReadsNothing, Way::Hyper, CallPhase::Write),
+        (Fault::AcceptThenSilence, Way::Hyper, CallPhase::WaitHeaders),
+        (Fault::BodyStops, Way::Hyper, CallPhase::ReadBody),
+        (Fault::FullBacklog, Way::Reqwest, CallPhase::Connect),
+    ] {
+        let host = format!("dropped-{fault:?}-{way:?}.hosts.test").to_lowercase();
+        let address = faults::start(fault, way.is_secured(), way.is_http2()).await;
+        address.inspect(|address| names::set(&host, &[*address]));
+        let port = address.map_or(4711, |a| a.port());
+        let upload = fault == Fault::ReadsNothing;
+        let (asking, to) = (clients.clone(), host.clone());
+        let running = job(&redhanded, &host, async move {
+            asking.ask(way, &to, port, upload).await
+        });
+        let begins = format!("{host} begins");
+        until(&begins, || {
+            let open = peer_of(&redhanded, &host)?;
+            // The phase is over when it is dropped: then it is booked.
+            (open.in_flight > 0).then_some(())
+        })
+        .await;
+        // Whatever the phase, it has begun by then: each is begun by the poll of the one before.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        running.abort();
+        let _ = running.await;
+        let ends = format!("{host} ends");
+        let left = until(&ends, || {
+            peer_of(&redhanded, &host).filter(|peer| peer.in_flight == 0)
+        })
+        .await;
+        assert!(
+            left.phase(phase).is_some(),
+            "{fault:?} by {way:?}: {left:?}"
+        );
+        let dropped = left
+            .failures
+            .iter()
+            .any(|(f, n)| *f == Failure::Dropped && *n > 0);
+        assert!(dropped, "{fault:?} by {way:?}: {left:?}");
+    }
+    assert_eq!(redhanded.in_flight(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_counted_by_kind() {
+    let (redhanded, _reports) = install("failures");
+    let clients = Clients::new();
+    let refusing = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), 9));
+    names::set("refuses.hosts.test", &[refusing]);
+    clients
+        .ask(Way::Hyper, "refuses.hosts.test", 9, false)
+        .await
+        .unwrap_err();
+    names::set("nowhere.hosts.test", &[]);
+    clients
+        .ask(Way::Hyper, "nowhere.hosts.test", 9, false)
+        .await
+        .unwrap_err();
+    let reset = resets().await;
+    names::set("resets.hosts.test", &[reset]);
+    clients
+        .ask(Way::Hyper, "resets.hosts.test", reset.port(), false)
+        .await
+        .unwrap_err();
+    for (host, failure) in [
+        ("refuses.hosts.test", Failure::Refused),
+        ("nowhere.hosts.test", Failure::Dns),
+        ("resets.hosts.test", Failure::Reset),
+    ] {
+        let peer = peer_of(&redhanded, host).expect(host);
+        assert_eq!(peer.failures, [(failure, 1)], "{host}");
+        assert!(peer.last_error.is_some() && peer.last_success.is_none());
+    }
+}
+
+/// A host that resets every connection once it was asked.
+async fn resets() -> SocketAddr {
+    let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 64];
+            let _ = stream.read(&mut head).await;
+            let socket = socket2::SockRef::from(&stream);
+            let _ = socket.set_linger(Some(Duration::ZERO));
+            drop(stream);
+        }
+    });
+    address
+}
+
+/// What comes of `look` as soon as it gives something.
+async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it does not come: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
