@@ -1,16 +1,18 @@
 //! What watching costs a request: instructions and allocations, which repeat on any machine.
 
-use super::Task;
+use super::{Task, callgrind};
 use crate::failure::Failure;
-use crate::{run, say, tree};
-use std::path::{Path, PathBuf};
+use crate::{run, say};
 
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing",
+    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 1500",
     ci: Some(&[]),
-    run: |_| measure("/hello"),
+    run: |_| {
+        measure("/hello")?;
+        measure_calls()
+    },
 };
 
 pub(crate) const BENCH: Task = Task {
@@ -24,6 +26,9 @@ pub(crate) const BENCH: Task = Task {
 /// Two runs, so that the price of the start falls out of their difference.
 const FEW: u64 = 2_000;
 const MANY: u64 = 6_000;
+/// Calls are made by real sockets, whose threads meet now and then: they are counted more coarsely.
+const FEW_CALLS: u64 = 500;
+const MANY_CALLS: u64 = 2_500;
 
 /// What may lie between two of the measured apps: name, base, instructions, allocations.
 ///
@@ -32,6 +37,12 @@ const MANY: u64 = 6_000;
 const BUDGETS: [(&str, &str, f64, f64); 2] = [
     ("redhanded", "identity", 1_520.0, 1.0),
     ("redhanded", "bare", 2_420.0, 4.0),
+];
+
+/// The same for outbound calls, per call: one connection for all, and one for each.
+const CALL_BUDGETS: [(&str, &str, f64, f64); 2] = [
+    ("watched-kept", "bare-kept", 1_500.0, f64::INFINITY),
+    ("watched-fresh", "bare-fresh", 1_500.0, f64::INFINITY),
 ];
 
 /// What one request costs.
@@ -57,7 +68,7 @@ fn measure(uri: &str) -> Result<(), Failure> {
     run::check(&mut run::cargo(&bins))?;
     let mut costs = Vec::new();
     for (around, allocations) in allocations()? {
-        let instructions = instructions(&around, uri)?;
+        let instructions = callgrind::instructions("requests", &around, &[uri], (FEW, MANY))?;
         costs.push(Cost {
             around,
             instructions,
@@ -82,6 +93,29 @@ fn measure(uri: &str) -> Result<(), Failure> {
         .into_iter()
         .filter_map(|budget| compare(&costs, budget))
         .collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::broken(over.join("; ")))
+}
+
+/// What an outbound call costs the thread that makes it, over the bare client.
+fn measure_calls() -> Result<(), Failure> {
+    let mut costs = Vec::new();
+    for client in ["bare-kept", "watched-kept", "bare-fresh", "watched-fresh"] {
+        let counts = (FEW_CALLS, MANY_CALLS);
+        let instructions = callgrind::instructions("outbound", client, &[], counts)?;
+        say::result(&format!(
+            "{client:24} {instructions:12.0} instructions a call"
+        ));
+        costs.push(Cost {
+            around: client.to_owned(),
+            instructions,
+            allocations: 0.0,
+        });
+    }
+    let compared = CALL_BUDGETS.into_iter();
+    let over: Vec<String> = compared.filter_map(|b| compare(&costs, b)).collect();
     if over.is_empty() {
         return Ok(());
     }
@@ -128,64 +162,6 @@ fn allocations() -> Result<Vec<(String, f64)>, Failure> {
     parsed.ok_or_else(|| Failure::broken(format!("allocations said {said:?}")))
 }
 
-/// Instructions per request on the request's thread.
-fn instructions(around: &str, uri: &str) -> Result<f64, Failure> {
-    let (few, many) = (callgrind(around, FEW, uri)?, callgrind(around, MANY, uri)?);
-    Ok((many as f64 - few as f64) / (MANY - FEW) as f64)
-}
-
-/// Instructions of a whole run on its main thread, which is the one that serves the requests.
-fn callgrind(around: &str, count: u64, uri: &str) -> Result<u64, Failure> {
-    let scratch = Scratch::new()?;
-    let out = scratch.0.join("out");
-    let mut valgrind = run::program("valgrind");
-    valgrind.args(["--quiet", "--tool=callgrind", "--separate-threads=yes"]);
-    valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    valgrind.arg(tree::target().join("release").join("requests"));
-    valgrind
-        .args([around, &count.to_string(), uri])
-        .env("REDHANDED_LOG", "off");
-    run::check(&mut valgrind)?;
-    main_thread(&out)
-}
-
-/// A directory of this process alone, or two at once would read each other's figures.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, Failure> {
-        let directory = tree::target().join(format!("callgrind.{}", std::process::id()));
-        std::fs::create_dir_all(&directory)
-            .map_err(|e| Failure::broken(format!("{}: {e}", directory.display())))?;
-        Ok(Self(directory))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left behind is in target/, where it harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Callgrind writes a file per thread; the first thread's ends in 01.
-fn main_thread(out: &Path) -> Result<u64, Failure> {
-    let mut file = out.as_os_str().to_owned();
-    file.push("-01");
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| Failure::broken(format!("{}: {e}", Path::new(&file).display())))?;
-    total(&text)
-        .ok_or_else(|| Failure::broken(format!("{} has no totals", Path::new(&file).display())))
-}
-
-fn total(callgrind: &str) -> Option<u64> {
-    let line = callgrind
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("totals:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,11 +190,5 @@ mod tests {
             over(&[]),
             Some("redhanded over identity was not measured".to_owned())
         );
-    }
-
-    #[test]
-    fn totals_are_read() {
-        assert_eq!(total("summary: 5\n\ntotals: 18241152\n"), Some(18_241_152));
-        assert_eq!(total("nothing"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! One file per promise.
 
 mod budget;
+mod callgrind;
 mod ci;
 mod clippy;
 mod deny;

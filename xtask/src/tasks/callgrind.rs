@@ -1,0 +1,82 @@
+//! Counts instructions of one thread, by valgrind.
+
+use crate::failure::Failure;
+use crate::{run, tree};
+use std::path::{Path, PathBuf};
+
+/// Instructions for each thing that the main thread of a bench does, with `around` in place: the bench is
+/// run for `few` and for `many` of them.
+pub(crate) fn instructions(
+    bin: &str,
+    around: &str,
+    more: &[&str],
+    (few, many): (u64, u64),
+) -> Result<f64, Failure> {
+    let of = |count| callgrind(bin, around, count, more);
+    let (for_few, for_many) = (of(few)?, of(many)?);
+    Ok((for_many as f64 - for_few as f64) / (many - few) as f64)
+}
+
+/// Instructions of a whole run on its main thread, which is the one that serves the requests.
+fn callgrind(bin: &str, around: &str, count: u64, more: &[&str]) -> Result<u64, Failure> {
+    let scratch = Scratch::new()?;
+    let out = scratch.0.join("out");
+    let mut valgrind = run::program("valgrind");
+    valgrind.args(["--quiet", "--tool=callgrind", "--separate-threads=yes"]);
+    valgrind.arg(format!("--callgrind-out-file={}", out.display()));
+    valgrind.arg(tree::target().join("release").join(bin));
+    valgrind
+        .args([around, &count.to_string()])
+        .args(more)
+        .env("REDHANDED_LOG", "off");
+    run::check(&mut valgrind)?;
+    main_thread(&out)
+}
+
+/// A directory of this process alone, or two at once would read each other's figures.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Failure> {
+        let directory = tree::target().join(format!("callgrind.{}", std::process::id()));
+        std::fs::create_dir_all(&directory)
+            .map_err(|e| Failure::broken(format!("{}: {e}", directory.display())))?;
+        Ok(Self(directory))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind is in target/, where it harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Callgrind writes a file per thread; the first thread's ends in 01.
+fn main_thread(out: &Path) -> Result<u64, Failure> {
+    let mut file = out.as_os_str().to_owned();
+    file.push("-01");
+    let text = std::fs::read_to_string(&file)
+        .map_err(|e| Failure::broken(format!("{}: {e}", Path::new(&file).display())))?;
+    total(&text)
+        .ok_or_else(|| Failure::broken(format!("{} has no totals", Path::new(&file).display())))
+}
+
+fn total(callgrind: &str) -> Option<u64> {
+    let line = callgrind
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("totals:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_read() {
+        assert_eq!(total("summary: 5\n\ntotals: 18241152\n"), Some(18_241_152));
+        assert_eq!(total("nothing"), None);
+    }
+}
