@@ -1,7 +1,7 @@
 //! Culprit 3: a lock that is held across an await of something that never comes.
 
-use crate::notices::AUTHORS;
-use crate::site::Site;
+use crate::notices::{AUTHORS, one};
+use crate::site::{Site, unavailable};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -32,14 +32,12 @@ pub(crate) async fn boost(
     State(site): State<Arc<Site>>,
     Query(Boost { notice }): Query<Boost>,
 ) -> Result<String, StatusCode> {
-    let notice = site.notices.get(notice).ok_or(StatusCode::NOT_FOUND)?;
-    let mut boosts = site.timelines.of(notice.author).lock().await;
+    let notice = one(&site, notice).await?;
+    let mut boosts = site.timelines.of(&notice.author).lock().await;
     // The lock should be given back before this: when the receipt does not come, everybody else
     // who boosts this author waits for the lock. They are slow, but the culprit is this request.
-    site.jobs
-        .deliver(notice.id)
-        .await
-        .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let receipt = site.jobs.deliver(notice.id).await.map_err(unavailable)?;
+    receipt.await.map_err(unavailable)?;
     *boosts += 1;
     Ok(format!("{} was boosted {} times", notice.author, *boosts))
 }

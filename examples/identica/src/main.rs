@@ -2,21 +2,27 @@
 //!
 //! It serves notices, search, avatars, boosts and federation, sends itself 100,000 requests, and
 //! four among them hang, each in a way that real sites know. Then it shows what was caught. Read
-//! `site.rs` for how the watching is put in: it is one layer.
+//! `site.rs` for how the watching is put in: it is one layer. Its database, cache and queue are in
+//! this process unless real ones are given: `servers.rs`; each call of them goes through one guard.
 
 mod args;
 mod avatars;
 mod boosts;
+mod cache;
 mod client;
 mod culprits;
+mod database;
 mod evidence;
 mod federation;
 mod jobs;
 mod notices;
 mod outside;
 mod progress;
+mod queue;
 mod search;
+mod servers;
 mod site;
+mod stomp;
 mod story;
 mod visitors;
 
@@ -59,7 +65,7 @@ fn run(args: &Args) -> Result<i32, Error> {
 /// Serves until it is killed.
 fn serve(args: &Args) -> Result<(), Error> {
     let redhanded = watch(&args.log, Bell::default())?;
-    let site = site::start(&redhanded, args.port)?;
+    let site = site::start(&redhanded, args.port, &args.servers)?;
     let mut text = format!(
         "identica serves at http://{}/ until Ctrl-C\n\nthese hang, and are caught after {SLOW_AFTER:?}:\n",
         site
@@ -82,7 +88,7 @@ fn demonstrate(args: &Args) -> Result<i32, Error> {
     let begun = Instant::now();
     let bell = Bell::default();
     let redhanded = watch(&args.log, bell.clone())?;
-    let site = site::start(&redhanded, 0)?;
+    let site = site::start(&redhanded, 0, &args.servers)?;
     let culprits = culprits::all();
     let plan = Arc::new(Plan::new(args.requests, args.seed, &culprits));
     let progress = Progress::new(args.requests, !args.json);

@@ -1,7 +1,8 @@
 //! Culprit 1: a regular expression that backtracks without end on one kind of query.
 
+use crate::database::Query as Ask;
 use crate::notices::page;
-use crate::site::Site;
+use crate::site::{Site, unavailable};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Html;
@@ -43,11 +44,8 @@ pub(crate) async fn search(
         .split(' ')
         .filter(|word| !matches!(*word, "AND" | "OR"))
         .collect();
-    let found = site
-        .notices
-        .newest()
-        .filter(|notice| words.iter().all(|word| notice.text.contains(word)));
-    Ok(Html(page("search", found.take(20))))
+    let found = site.database.ask(Ask::With(&words)).await;
+    Ok(Html(page("search", &found.map_err(unavailable)?)))
 }
 
 fn is_well_formed(search: &Search, q: &str) -> bool {

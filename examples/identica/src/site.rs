@@ -2,12 +2,17 @@
 
 use crate::avatars::{Thumbnails, avatar};
 use crate::boosts::{Timelines, boost};
+use crate::cache::Cache;
+use crate::database::Database;
 use crate::federation::federate;
 use crate::jobs::Jobs;
-use crate::notices::{Notices, home, notice, user};
+use crate::notices::{generate, home, notice, user};
 use crate::outside::{Hosts, thumbnail_store};
+use crate::queue::Queue;
 use crate::search::{Search, search};
+use crate::servers::Servers;
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use redhanded::Redhanded;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,12 +22,33 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 
 pub(crate) struct Site {
-    pub(crate) notices: Notices,
+    pub(crate) database: Database,
+    pub(crate) cache: Cache,
     pub(crate) search: Search,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) timelines: Timelines,
     pub(crate) hosts: Hosts,
     pub(crate) jobs: Jobs,
+}
+
+impl Site {
+    async fn open(servers: &Servers) -> Result<Self, Box<dyn std::error::Error>> {
+        let (queue, deliveries) = Queue::open(servers.queue.as_deref()).await?;
+        Ok(Self {
+            database: Database::open(servers.database.as_deref(), generate()).await?,
+            cache: Cache::open(servers.cache.as_deref()).await?,
+            search: Search::new()?,
+            thumbnails: Thumbnails::new(thumbnail_store()?),
+            timelines: Timelines::new(),
+            hosts: Hosts::start()?,
+            jobs: Jobs::start(queue, deliveries),
+        })
+    }
+}
+
+/// What is answered when something that the site needs does not do its work.
+pub(crate) fn unavailable(_: impl std::error::Error) -> StatusCode {
+    StatusCode::SERVICE_UNAVAILABLE
 }
 
 /// Everything the site offers.
@@ -43,6 +69,7 @@ fn router(site: Site) -> Router {
 pub(crate) fn start(
     redhanded: &Redhanded,
     port: u16,
+    servers: &Servers,
 ) -> Result<SocketAddr, Box<dyn std::error::Error>> {
     // Two of the culprits keep a worker each: the others carry the site on.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -53,14 +80,7 @@ pub(crate) fn start(
     // Never dropped: that would wait for the workers, and two of them will not come back.
     let runtime: &'static Runtime = Box::leak(Box::new(runtime));
     let _inside = runtime.enter();
-    let site = Site {
-        notices: Notices::generate(),
-        search: Search::new()?,
-        thumbnails: Thumbnails::new(thumbnail_store()?),
-        timelines: Timelines::new(),
-        hosts: Hosts::start()?,
-        jobs: Jobs::start(),
-    };
+    let site = runtime.block_on(Site::open(servers))?;
     let app = router(site).layer(redhanded.layer()); // every request is watched
     let bound = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
     let listener = bound.map_err(|why| format!("port {port} cannot be used: {why}"))?;

@@ -16,11 +16,24 @@ use tokio::task::JoinSet;
 /// Connections that are kept; few, so that a busy machine stays quick.
 const VISITORS: u64 = 12;
 
+/// Who must come after the one that holds the lock comes this much later. A place in the plan is
+/// not enough: each comes on a connection of its own, and would overtake and find the lock free.
+const BEHIND: Duration = Duration::from_millis(200);
+
 /// What is asked, by number.
 pub(crate) struct Plan {
     pub(crate) requests: u64,
     seed: u64,
-    hidden: BTreeMap<u64, (&'static str, String)>,
+    hidden: BTreeMap<u64, Hidden>,
+}
+
+/// A request that hangs.
+#[derive(Clone)]
+struct Hidden {
+    method: &'static str,
+    target: String,
+    /// How long it is held back when its turn has come.
+    after: Duration,
 }
 
 impl Plan {
@@ -36,8 +49,11 @@ impl Plan {
         for (n, culprit) in culprits.iter().enumerate() {
             let at = plan.hide(
                 percent * 10 + random(seed, n as u64) % (percent * 60),
-                culprit.method,
-                culprit.target.clone(),
+                Hidden {
+                    method: culprit.method,
+                    target: culprit.target.clone(),
+                    after: Duration::ZERO,
+                },
             );
             if culprit.method == "POST" {
                 first_waiter = at + percent * 2;
@@ -46,19 +62,22 @@ impl Plan {
         for (n, target) in waiters().enumerate() {
             plan.hide(
                 first_waiter + random(seed, 100 + n as u64) % (percent * 10),
-                "POST",
-                target,
+                Hidden {
+                    method: "POST",
+                    target,
+                    after: BEHIND,
+                },
             );
         }
         plan
     }
 
     /// At `wanted`, or the next free place after it.
-    fn hide(&mut self, wanted: u64, method: &'static str, target: String) -> u64 {
+    fn hide(&mut self, wanted: u64, hidden: Hidden) -> u64 {
         let at = (wanted..)
             .find(|at| !self.hidden.contains_key(at))
             .unwrap_or(wanted);
-        self.hidden.insert(at, (method, target));
+        self.hidden.insert(at, hidden);
         at
     }
 
@@ -166,9 +185,9 @@ async fn visitor(
             return Ok(tally);
         }
         progress.step();
-        if let Some((method, target)) = plan.hidden.get(&number) {
+        if let Some(hidden) = plan.hidden.get(&number) {
             // On a connection of its own, which it will not give back.
-            tokio::spawn(hang(site, method, target.clone()));
+            tokio::spawn(hang(site, hidden.clone()));
             continue;
         }
         let (method, target) = plan.ordinary(number);
@@ -185,8 +204,10 @@ async fn visitor(
     }
 }
 
-async fn hang(site: SocketAddr, method: &'static str, target: String) -> std::io::Result<u16> {
-    Client::connect(site).await?.ask(method, &target).await
+async fn hang(site: SocketAddr, hidden: Hidden) -> std::io::Result<u16> {
+    tokio::time::sleep(hidden.after).await;
+    let mut client = Client::connect(site).await?;
+    client.ask(hidden.method, &hidden.target).await
 }
 
 #[cfg(test)]

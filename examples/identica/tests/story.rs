@@ -113,6 +113,21 @@ fn four_are_caught_and_no_innocent_is_accused() {
         unreachable["peer"]["port"].as_u64() > Some(0),
         "{unreachable}"
     );
+    // What it asked before it hung is told, though all of it was answered.
+    let told = std::fs::read_to_string(&log).expect("the log");
+    let calls = told
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+        .filter(|report| report["id"] == holder["id"])
+        .find_map(|report| report["evidence"]["outbound"].as_array().cloned());
+    let calls = calls.unwrap_or_else(|| panic!("no calls of {holder} in {told}"));
+    for (kind, what) in [("database", "SELECT "), ("queue", "SEND /queue/")] {
+        let asked = |call: &Value| {
+            let found = call["what"].as_str().unwrap_or_default();
+            call["kind"] == kind && found.starts_with(what) && call["open"] == false
+        };
+        assert!(calls.iter().any(asked), "{kind} is not in {calls:?}");
+    }
     let victims = story["victims"].as_array().map_or(&[][..], Vec::as_slice);
     assert!(
         victims.iter().any(|v| v["victim_of"] == holder["id"]),
@@ -129,4 +144,29 @@ fn a_mistake_on_the_command_line_is_explained() {
         told.contains("\"--request\"") && told.contains("--requests N") && output.stdout.is_empty(),
         "{told}"
     );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_its_password() {
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let nobody = listener.local_addr().expect("its address");
+    drop(listener);
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nobody/slow-requests.jsonl");
+    let log = log.to_string_lossy();
+    let mut servers = vec![("--queue", "stomp")];
+    if cfg!(feature = "servers") {
+        servers.extend([("--database", "postgres"), ("--cache", "redis")]);
+    }
+    for (option, scheme) in servers {
+        let url = format!("{scheme}://app:secret@{nobody}/0");
+        let output = identica(&[option, &url, "--log", &log]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("{scheme}://{nobody}")), "{told}");
+        assert!(
+            told.contains("refused") && !told.contains("secret"),
+            "{told}"
+        );
+    }
 }
