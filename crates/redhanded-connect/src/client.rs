@@ -1,6 +1,6 @@
 //! A client whose calls are watched, whatever its connections are.
 
-use crate::target::Target;
+use crate::target::authority;
 use crate::{RequestBody, ResponseBody};
 use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, Version};
@@ -91,20 +91,17 @@ impl<S> Client<S> {
 
     fn begin<B>(&self, request: &mut Request<B>) -> Call {
         let uri = request.uri();
-        let target = Target::of(uri);
-        let peer = match (&target, &self.layer.peer) {
-            (Some(target), _) => target.authority(),
-            (None, Some(peer)) => Authority::parse(peer),
-            (None, None) => Authority::parse("(unknown)"),
-        };
+        let said = self.layer.peer.as_deref();
+        let peer = authority(uri)
+            .or_else(|| said.map(Authority::parse))
+            .unwrap_or_else(|| Authority::new("(unknown)", None));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let method = request.method().as_str();
         let mut what = String::with_capacity(method.len() + 1 + path.len());
         what.push_str(method);
         what.push(' ');
         what.push_str(path);
-        let call = Call::begin("http", peer, Some(&what));
-        call.enter(CallPhase::Pool);
+        let call = Call::begin_in(CallPhase::Pool, "http", peer, Some(what));
         if request.version() == Version::HTTP_2 {
             call.shares_its_connection();
         }
@@ -135,32 +132,44 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let call = self.begin(&mut request);
-        if !request.body().is_end_stream() {
-            call.owes_body();
-        }
-        let request = request.map(|body| RequestBody::new(body, call.handle()));
-        let inner = call.within(|| self.inner.call(request));
-        ResponseFuture {
-            inner,
-            call: Some(call),
-        }
+        send(call, request, |request| self.inner.call(request))
     }
 }
 
 impl<S> Client<S> {
-    /// Sends one request.
+    /// Sends one request, as the method of the same name of hyper-util's client does.
     ///
     /// # Errors
     ///
     /// Those of the client.
-    pub fn request<B, RB>(&self, request: Request<B>) -> ResponseFuture<S::Future>
+    pub fn request<B, RB, E, F>(&self, request: Request<B>) -> ResponseFuture<F>
     where
-        S: Service<Request<RequestBody<B>>, Response = Response<RB>, Error: Error + 'static>
-            + Clone,
+        for<'s> &'s S:
+            Service<Request<RequestBody<B>>, Response = Response<RB>, Error = E, Future = F>,
         B: Body,
         RB: Body,
+        E: Error + 'static,
     {
-        self.clone().call(request)
+        let mut request = request;
+        let call = self.begin(&mut request);
+        send(call, request, |request| (&self.inner).call(request))
+    }
+}
+
+/// Sends a request within its call.
+fn send<B: Body, F>(
+    call: Call,
+    request: Request<B>,
+    send: impl FnOnce(Request<RequestBody<B>>) -> F,
+) -> ResponseFuture<F> {
+    if !request.body().is_end_stream() {
+        call.owes_body();
+    }
+    let request = request.map(|body| RequestBody::new(body, call.handle()));
+    let inner = call.within(|| send(request));
+    ResponseFuture {
+        inner,
+        call: Some(call),
     }
 }
 

@@ -1,11 +1,11 @@
 //! A connector that tells its call how far the connection has come.
 
 use crate::BoxError;
-use crate::target::Target;
+use crate::target::authority;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use pin_project_lite::pin_project;
-use redhanded_core::{Call, CallHandle, CallPhase, Failure};
+use redhanded_core::{Authority, Call, CallHandle, CallPhase, Failure};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -42,8 +42,13 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let target = Target::of(&uri);
-        Connect::begin(target.as_ref(), || self.inner.call(uri))
+        if let Some(call) = CallHandle::here() {
+            return Connect::for_call(call, self.inner.call(uri));
+        }
+        match authority(&uri).map(Connect::<C::Future>::begin) {
+            Some(call) => Connect::for_itself(call, || self.inner.call(uri)),
+            None => Connect::for_nobody(self.inner.call(uri)),
+        }
     }
 }
 
@@ -70,26 +75,30 @@ enum MadeFor {
 }
 
 impl<F> Connect<F> {
-    /// Begins to watch what `make` makes, for the call that this thread works on.
-    pub(crate) fn begin(target: Option<&Target>, make: impl FnOnce() -> F) -> Self {
-        if let Some(call) = CallHandle::here() {
-            call.enter(CallPhase::Connect);
-            return Self {
-                inner: make(),
-                made_for: MadeFor::Call(call),
-            };
+    /// Watches what is made for the call that this thread works on.
+    pub(crate) fn for_call(call: CallHandle, inner: F) -> Self {
+        Self {
+            inner,
+            made_for: MadeFor::Call(call),
         }
-        let Some(target) = target else {
-            return Self {
-                inner: make(),
-                made_for: MadeFor::Nobody,
-            };
-        };
-        let call = Call::begin(Call::CONNECTION, target.authority(), None);
-        call.enter(CallPhase::Connect);
+    }
+
+    /// A call of its own.
+    pub(crate) fn begin(peer: Authority<'_>) -> Call {
+        Call::begin_in(CallPhase::Connect, Call::CONNECTION, peer, None)
+    }
+
+    pub(crate) fn for_itself(call: Call, make: impl FnOnce() -> F) -> Self {
         Self {
             inner: call.within(make),
             made_for: MadeFor::Itself(Some(call)),
+        }
+    }
+
+    pub(crate) fn for_nobody(inner: F) -> Self {
+        Self {
+            inner,
+            made_for: MadeFor::Nobody,
         }
     }
 }
@@ -120,7 +129,9 @@ impl MadeFor {
         match (self, result) {
             // A pool may finish it in a task of its own when its call has found another one.
             (Self::Call(call), Ok(connection)) if call.is_here() => {
-                call.connected(remote(connection));
+                // Whoever has tried addresses has told the right one.
+                let remote = (!call.has_address()).then(|| remote(connection));
+                call.connected(remote.flatten());
             }
             (Self::Itself(call), Ok(connection)) => {
                 if let Some(call) = call.take() {

@@ -10,7 +10,7 @@
 //! Where several connections owe an answer at the time, a report says `suspected` and names them. Who wants
 //! it measured runs the call within the guard: `redhanded::outbound("http", "api:443").try_run(client.get(url).send())`.
 
-use crate::target::Target;
+use crate::target::authority;
 use crate::{BoxError, Connect, Resolving};
 use ::reqwest::ClientBuilder;
 use ::reqwest::dns::{Addrs, Name, Resolve};
@@ -96,8 +96,14 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let target = uri_in(&request).as_ref().and_then(Target::of);
-        Connect::begin(target.as_ref(), || self.inner.call(request))
+        let uri = uri_in(&request);
+        match uri.as_ref().and_then(authority) {
+            Some(peer) => {
+                let call = Connect::<S::Future>::begin(peer);
+                Connect::for_itself(call, || self.inner.call(request))
+            }
+            None => Connect::for_nobody(self.inner.call(request)),
+        }
     }
 }
 
@@ -119,8 +125,9 @@ mod tests {
         #[expect(dead_code, reason = "it is printed")]
         struct Unnameable(Uri);
         let request = Unnameable("https://api.example/".parse().expect("a URI"));
-        let target = Target::of(&uri_in(&request).expect("printed")).expect("has a host");
-        assert_eq!(target.authority().as_str(), "api.example:443");
+        let uri = uri_in(&request).expect("printed");
+        let peer = authority(&uri).expect("has a host");
+        assert_eq!((peer.host(), peer.port()), ("api.example", Some(443)));
         assert!(uri_in(&"nothing of the kind").is_none());
     }
 }

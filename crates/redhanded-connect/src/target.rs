@@ -3,36 +3,10 @@
 use http::Uri;
 use redhanded_core::Authority;
 
-/// Host and port, by the scheme where no port is said; as they are written together, too.
-#[derive(Debug)]
-pub(crate) struct Target {
-    text: String,
-    host_bytes: usize,
-    port: Option<u16>,
-}
-
-impl Target {
-    /// `None` for a URI without a host, as a server sees it.
-    pub(crate) fn of(uri: &Uri) -> Option<Self> {
-        let host = uri.host().filter(|host| !host.is_empty())?;
-        let port = port_of(uri);
-        let mut text = String::with_capacity(host.len() + 6);
-        text.push_str(host);
-        if let Some(port) = port {
-            text.push(':');
-            text.push_str(&port.to_string());
-        }
-        Some(Self {
-            host_bytes: host.len(),
-            text,
-            port: port.filter(|port| *port != 0),
-        })
-    }
-
-    pub(crate) fn authority(&self) -> Authority<'_> {
-        let host = self.text.get(..self.host_bytes).unwrap_or_default();
-        Authority::new(&self.text, host, self.port)
-    }
+/// Whom a URI names, by the scheme where no port is said; `None` for one without a host, as a server sees it.
+pub(crate) fn authority(uri: &Uri) -> Option<Authority<'_>> {
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    Some(Authority::new(host, port_of(uri)))
 }
 
 /// The port that is said, else the scheme's.
@@ -50,47 +24,18 @@ mod tests {
 
     #[test]
     fn a_port_is_said_or_follows_from_the_scheme() {
-        for (uri, text, host, port) in [
-            (
-                "https://api.example/v1",
-                "api.example:443",
-                "api.example",
-                Some(443),
-            ),
-            (
-                "http://api.example",
-                "api.example:80",
-                "api.example",
-                Some(80),
-            ),
-            (
-                "http://u:p@api.example:81/",
-                "api.example:81",
-                "api.example",
-                Some(81),
-            ),
-            ("http://[::1]:8080/", "[::1]:8080", "::1", Some(8080)),
-            (
-                "http://api.example:0/",
-                "api.example:0",
-                "api.example",
-                None,
-            ),
-            (
-                "api.example:5432",
-                "api.example:5432",
-                "api.example",
-                Some(5432),
-            ),
+        for (uri, host, port) in [
+            ("https://api.example/v1", "api.example", Some(443)),
+            ("http://api.example", "api.example", Some(80)),
+            ("http://u:p@api.example:81/", "api.example", Some(81)),
+            ("http://[::1]:8080/", "::1", Some(8080)),
+            ("http://api.example:0/", "api.example", None),
+            ("api.example:5432", "api.example", Some(5432)),
         ] {
-            let target = Target::of(&uri.parse().expect(uri)).expect(uri);
-            let authority = target.authority();
-            assert_eq!(
-                (authority.as_str(), authority.host(), authority.port()),
-                (text, host, port),
-                "{uri}"
-            );
+            let uri: Uri = uri.parse().expect(uri);
+            let found = authority(&uri).expect("has a host");
+            assert_eq!((found.host(), found.port()), (host, port), "{uri}");
         }
-        assert!(Target::of(&"/path".parse().expect("a path")).is_none());
+        assert!(authority(&"/path".parse().expect("a path")).is_none());
     }
 }

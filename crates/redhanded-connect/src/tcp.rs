@@ -66,6 +66,13 @@ where
         // The one that was made ready goes, its clone stays.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
+        if let Some(address) = literal(&uri) {
+            return Box::pin(async move {
+                let connected = one_by_one(inner, std::iter::once((address, uri))).await?;
+                is_there();
+                Ok(connected)
+            });
+        }
         let resolver = self.resolver.clone();
         Box::pin(async move {
             let Some((host, port)) = host_and_port(&uri) else {
@@ -78,14 +85,25 @@ where
                 return inner.call(uri).await.map_err(Into::into);
             }
             let connected = by_family(inner, &uri, addresses).await?;
-            if let Some(call) = CallHandle::here() {
-                // Whatever comes between this and the connection is the handshake; without TLS there
-                // is nothing in between.
-                call.enter(CallPhase::Tls);
-            }
+            is_there();
             Ok(connected)
         })
     }
+}
+
+/// Whatever comes between this and the connection is the handshake; without TLS there is nothing in
+/// between.
+fn is_there() {
+    if let Some(call) = CallHandle::here() {
+        call.enter(CallPhase::Tls);
+    }
+}
+
+/// The address that a URI names itself.
+fn literal(uri: &Uri) -> Option<SocketAddr> {
+    uri.scheme()?;
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port_of(uri)?))
 }
 
 fn host_and_port(uri: &Uri) -> Option<(String, u16)> {
@@ -104,9 +122,6 @@ where
     R: Service<Name, Error: Into<BoxError>>,
     R::Response: Iterator<Item = SocketAddr>,
 {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
     std::future::poll_fn(|cx| resolver.poll_ready(cx))
         .await
         .map_err(Into::into)?;
@@ -144,14 +159,15 @@ where
     let (first, other): (Vec<_>, Vec<_>) = addresses
         .into_iter()
         .partition(|address| address.is_ipv4() == first_is_v4);
+    let (first, other) = (with_uris(uri, first)?, with_uris(uri, other)?);
     if other.is_empty() {
-        return one_by_one(inner, uri, first).await;
+        return one_by_one(inner, first).await;
     }
-    let mut preferred = std::pin::pin!(one_by_one(inner.clone(), uri, first));
+    let mut preferred = std::pin::pin!(one_by_one(inner.clone(), first));
     let (second, others) = (inner.clone(), other.clone());
     let delayed = async move {
         tokio::time::sleep(FAMILY_DELAY).await;
-        one_by_one(second, uri, others).await
+        one_by_one(second, others).await
     };
     let mut delayed = std::pin::pin!(delayed);
     tokio::select! {
@@ -159,7 +175,7 @@ where
         result = &mut preferred => match result {
             Ok(connected) => Ok(connected),
             // No need to wait any longer.
-            Err(_) => one_by_one(inner, uri, other).await,
+            Err(_) => one_by_one(inner, other).await,
         },
         result = &mut delayed => match result {
             Ok(connected) => Ok(connected),
@@ -168,21 +184,25 @@ where
     }
 }
 
+fn with_uris(uri: &Uri, addresses: Vec<SocketAddr>) -> Result<Vec<(SocketAddr, Uri)>, http::Error> {
+    let with_uri = |address| Ok((address, uri_of(uri, address)?));
+    addresses.into_iter().map(with_uri).collect()
+}
+
 async fn one_by_one<C>(
     mut inner: C,
-    uri: &Uri,
-    addresses: Vec<SocketAddr>,
+    addresses: impl IntoIterator<Item = (SocketAddr, Uri)>,
 ) -> Result<C::Response, BoxError>
 where
     C: Service<Uri, Error: Into<BoxError>>,
 {
     let mut last: BoxError = "no address to connect to".into();
-    for address in addresses {
+    for (address, uri) in addresses {
         let attempt = Attempt::begin(address);
         std::future::poll_fn(|cx| inner.poll_ready(cx))
             .await
             .map_err(Into::into)?;
-        match inner.call(uri_of(uri, address)?).await {
+        match inner.call(uri).await {
             Ok(connected) => {
                 attempt.end(None);
                 return Ok(connected);

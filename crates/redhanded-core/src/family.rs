@@ -44,14 +44,17 @@ pub(crate) fn id_in(slot: &Slot, generation: u32) -> Option<String> {
     })
 }
 
-/// The place in its trace of the request that has `slot` in `generation`, fixed at first use; `None` if
-/// that is over.
-pub(crate) fn trace_in(slot: &Slot, generation: u32) -> Option<TraceIds> {
-    // Read before the lock is taken: whether it is still the same request is seen under it.
-    let known = slot.extra(generation, |extra| extra.trace.clone())?;
-    known.or_else(|| {
-        let fresh = TraceIds::of(&slot.facts.read());
-        slot.extra(generation, |extra| extra.trace.get_or_insert(fresh).clone())
+/// What `of` makes of the place in its trace of the request that has `slot` in `generation`, fixed at
+/// first use; `None` if that is over.
+pub(crate) fn with_trace<R>(
+    slot: &Slot,
+    generation: u32,
+    of: impl FnOnce(&TraceIds) -> R,
+) -> Option<R> {
+    slot.extra(generation, |extra| {
+        of(extra
+            .trace
+            .get_or_insert_with(|| TraceIds::of(&slot.facts.read())))
     })
 }
 

@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_known_by_their_last_name() {
-        let row = |name: &str| Arc::new(Row::new(name, name, None));
+        let row = |name: &str| Arc::new(Row::new(name, None));
         let remote = |n: u16| SocketAddr::from(([192, 0, 2, 1], n));
         for n in 1..=1000 {
             note(remote(n), &row("first"));

@@ -3,7 +3,6 @@
 
 use super::{CallState, Row};
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Open calls that are known one by one.
@@ -34,8 +33,8 @@ pub(crate) struct Total {
     /// Asked for another part of the same as the call before.
     pub(crate) paged: u64,
     pub(crate) total_ns: u64,
-    /// What the last one asked: the whole, and without its query.
-    last: Option<(u64, u64)>,
+    /// The last one, for what it asked.
+    last: Option<Arc<CallState>>,
 }
 
 impl Ledger {
@@ -102,7 +101,7 @@ impl Ledger {
 }
 
 impl Total {
-    fn add(&mut self, call: &CallState) {
+    fn add(&mut self, call: &Arc<CallState>) {
         let ended_ns = call.ended_ns().unwrap_or(call.started_ns);
         let took_ns = ended_ns.saturating_sub(call.started_ns);
         self.calls = self.calls.saturating_add(1);
@@ -111,23 +110,22 @@ impl Total {
         let is_error = status == 429 || status >= 500;
         self.failed += u64::from(call.failure().is_some() || is_error);
         self.redirected += u64::from(matches!(status, 301..=303 | 307 | 308));
-        let asked = call.what.as_deref().map(|what| {
-            let path = what.split('?').next().unwrap_or_default();
-            (hash(what), hash(path))
-        });
-        let another_part = |(whole, path): (u64, u64)| {
-            self.last
-                .is_some_and(|last| last.1 == path && last.0 != whole)
-        };
-        self.paged += u64::from(asked.is_some_and(another_part));
-        self.last = asked;
+        self.paged += u64::from(self.last.as_ref().is_some_and(|last| pages(last, call)));
+        self.last = Some(call.clone());
     }
 }
 
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+/// Whether `call` asks for another part of the same as `last`: same path, another query.
+fn pages(last: &CallState, call: &CallState) -> bool {
+    let (Some(last), Some(what)) = (&last.what, &call.what) else {
+        return false;
+    };
+    last != what && path(last) == path(what)
+}
+
+fn path(what: &str) -> &[u8] {
+    let end = what.bytes().position(|byte| byte == b'?');
+    &what.as_bytes()[..end.unwrap_or(what.len())]
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -148,7 +146,7 @@ mod tests {
     }
 
     fn host(name: &str) -> Arc<Row> {
-        Arc::new(Row::new(name, name, None))
+        Arc::new(Row::new(name, None))
     }
 
     #[test]

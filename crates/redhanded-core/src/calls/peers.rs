@@ -1,6 +1,7 @@
 //! The hosts of this process: one row each, and no more rows than there is room for.
 
 use super::row::{PeerStats, Row};
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -31,15 +32,31 @@ pub fn peers() -> Peers {
     TABLE.read()
 }
 
-/// The row of the host `authority` (`db1:5432`); one for all others, when there are too many.
-pub(crate) fn row_of(authority: &str, host: &str, port: Option<u16>) -> Arc<Row> {
-    TABLE.row(authority, host, port)
+/// The row of `host` at `port`; one for all others, when there are too many.
+pub(crate) fn row_of(host: &str, port: Option<u16>) -> Arc<Row> {
+    TABLE.row(host, port)
+}
+
+/// Names may come from anybody: the hash is seeded, and cheaper than the standard library's.
+type ByHost = HashMap<Box<str>, Arc<Row>, RandomState>;
+
+#[derive(Debug, Default)]
+struct Rows {
+    by_port: HashMap<Option<u16>, ByHost, RandomState>,
+    count: usize,
+}
+
+impl Rows {
+    fn get(&self, host: &str, port: Option<u16>) -> Option<&Arc<Row>> {
+        self.by_port.get(&port)?.get(host)
+    }
 }
 
 #[derive(Debug)]
 struct Table {
     most: usize,
-    rows: RwLock<HashMap<Box<str>, Arc<Row>>>,
+    /// By port, then by host: a name can be looked up as it is borrowed.
+    rows: RwLock<Rows>,
     others: Arc<Row>,
 }
 
@@ -47,31 +64,40 @@ impl Table {
     fn new(most: usize) -> Self {
         Self {
             most,
-            rows: RwLock::new(HashMap::new()),
-            others: Arc::new(Row::new(OTHERS, OTHERS, None)),
+            rows: RwLock::default(),
+            others: Arc::new(Row::new(OTHERS, None)),
         }
     }
 
-    fn row(&self, authority: &str, host: &str, port: Option<u16>) -> Arc<Row> {
-        let cut = |text: &'_ str| text.floor_char_boundary(NAME_BYTES);
-        let (authority, host) = (&authority[..cut(authority)], &host[..cut(host)]);
-        if let Some(row) = self.rows.read().get(authority) {
+    fn row(&self, host: &str, port: Option<u16>) -> Arc<Row> {
+        let host = &host[..host.floor_char_boundary(NAME_BYTES)];
+        if let Some(row) = self.rows.read().get(host, port) {
             return row.clone();
         }
         let mut rows = self.rows.write();
-        if let Some(row) = rows.get(authority) {
+        if let Some(row) = rows.get(host, port) {
             return row.clone(); // somebody else was faster
         }
-        if rows.len() >= self.most {
+        if rows.count >= self.most {
             return self.others.clone();
         }
-        let row = Arc::new(Row::new(authority, host, port));
-        rows.insert(authority.into(), row.clone());
+        let row = Arc::new(Row::new(host, port));
+        rows.count += 1;
+        let of_port = rows.by_port.entry(port).or_default();
+        of_port.insert(host.into(), row.clone());
         row
     }
 
     fn read(&self) -> Peers {
-        let mut known: Vec<PeerStats> = self.rows.read().values().map(|row| row.stats()).collect();
+        let rows: Vec<Arc<Row>> = {
+            let rows = self.rows.read();
+            rows.by_port
+                .values()
+                .flat_map(HashMap::values)
+                .cloned()
+                .collect()
+        };
+        let mut known: Vec<PeerStats> = rows.iter().map(|row| row.stats()).collect();
         known.sort_by(|a, b| {
             let rank = |peer: &PeerStats| (peer.in_flight, peer.attempts);
             rank(b).cmp(&rank(a)).then_with(|| a.peer.cmp(&b.peer))
@@ -101,11 +127,10 @@ mod tests {
     fn a_hundred_thousand_hosts_have_ten_thousand_rows_and_none_is_lost_from_the_count() {
         let table = Table::new(MOST);
         for i in 0..100_000_u64 {
-            let authority = format!("host-{i}.example:443");
-            let row = table.row(&authority, &authority[..authority.len() - 4], Some(443));
+            let row = table.row(&format!("host-{i}.example"), Some(443));
             let call = call(&row, 0);
             call.end(None, 1);
-            row.end(&call, None);
+            row.end(&call, None, 1);
         }
         let peers = table.read();
         let others = peers.others.expect("more than there is room for");
@@ -118,12 +143,12 @@ mod tests {
     fn a_name_is_cut_and_has_no_control_bytes() {
         let table = Table::new(2);
         let long = "é".repeat(1000);
-        let row = table.row(&long, &long, None);
+        let row = table.row(&long, None);
         assert!(
-            row.authority.len() <= 3 * NAME_BYTES,
+            row.host.len() <= 3 * NAME_BYTES,
             "as percent-encoded at most"
         );
-        table.row("evil\x1b[2J\n:80", "evil\x1b[2J\n", Some(80));
+        table.row("evil\x1b[2J\n", Some(80));
         let evil = table
             .read()
             .known
@@ -136,14 +161,14 @@ mod tests {
     #[test]
     fn phases_and_failures_are_told_apart() {
         let table = Table::new(2);
-        let row = table.row("db1:5432", "db1", Some(5432));
+        let row = table.row("db1", Some(5432));
         for n in 1..=100_u64 {
             let call = call(&row, 0);
             call.enter(CallPhase::Connect, 0);
             call.enter(CallPhase::WaitHeaders, 2_000_000);
             let failure = (n > 98).then_some(Failure::Reset);
             call.end(failure, 2_000_000 + n * 1_000_000);
-            row.end(&call, failure);
+            row.end(&call, failure, 2_000_000 + n * 1_000_000);
         }
         let stats = row.stats();
         let near = |was: Duration, ms: u64| {
@@ -167,12 +192,12 @@ mod tests {
     #[test]
     fn open_calls_are_bounded_and_all_are_counted() {
         let table = Table::new(2);
-        let row = table.row("db1:5432", "db1", Some(5432));
+        let row = table.row("db1", Some(5432));
         let calls: Vec<_> = (0..1000).map(|_| call(&row, 0)).collect();
         assert_eq!((row.open().len(), row.stats().in_flight), (256, 1000));
         for call in &calls {
             call.end(Some(Failure::Dropped), 1);
-            row.end(call, Some(Failure::Dropped));
+            row.end(call, Some(Failure::Dropped), 1);
         }
         assert_eq!((row.open().len(), row.stats().in_flight), (0, 0));
         assert_eq!(row.stats().failed(), 1000);

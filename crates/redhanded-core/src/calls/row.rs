@@ -3,9 +3,11 @@
 use super::failure::FAILURES;
 use super::phase::PHASES;
 use super::{CallPhase, CallState, Failure};
+use crate::outbound::Authority;
 use crate::redact::printable;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use redhanded_capture::monotonic_ns;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -22,8 +24,7 @@ type Histograms = [Option<Histogram<u32>>; PHASES];
 /// One host, by the name and port it is asked for.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Host and port as they were given, and the host alone; printable.
-    pub(crate) authority: Box<str>,
+    /// Printable.
     pub(crate) host: Box<str>,
     pub(crate) port: Option<u16>,
     attempts: AtomicU64,
@@ -31,30 +32,25 @@ pub(crate) struct Row {
     connections: AtomicU64,
     failures: [AtomicU64; FAILURES],
     histograms: Mutex<Option<Box<Histograms>>>,
-    last: Mutex<Last>,
+    last_error: Mutex<Option<(SystemTime, Failure, Option<CallPhase>)>>,
+    /// On the monotonic clock; zero before the first.
+    last_success_ns: AtomicU64,
     /// Open calls, the oldest first as long as none has ended.
     open: Mutex<Vec<Arc<CallState>>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    error: Option<(SystemTime, Failure, Option<CallPhase>)>,
-    success: Option<SystemTime>,
-}
-
 impl Row {
-    pub(crate) fn new(authority: &str, host: &str, port: Option<u16>) -> Self {
-        let printable = |text: &str| printable::from_bytes(text.as_bytes()).into_boxed_str();
+    pub(crate) fn new(host: &str, port: Option<u16>) -> Self {
         Self {
-            authority: printable(authority),
-            host: printable(host),
+            host: printable::from_bytes(host.as_bytes()).into_boxed_str(),
             port,
             attempts: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             failures: [const { AtomicU64::new(0) }; FAILURES],
             histograms: Mutex::new(None),
-            last: Mutex::new(Last::default()),
+            last_error: Mutex::new(None),
+            last_success_ns: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
         }
     }
@@ -67,7 +63,7 @@ impl Row {
         }
     }
 
-    pub(crate) fn end(&self, call: &Arc<CallState>, failure: Option<Failure>) {
+    pub(crate) fn end(&self, call: &Arc<CallState>, failure: Option<Failure>, now_ns: u64) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         {
             let mut open = self.open.lock();
@@ -75,12 +71,32 @@ impl Row {
                 open.swap_remove(at);
             }
         }
-        let now = SystemTime::now();
+        self.record(call);
         match failure {
-            None => self.last.lock().success = Some(now),
+            None => self.last_success_ns.store(now_ns, Ordering::Relaxed),
             Some(failure) => {
                 self.failures[failure.number() as usize].fetch_add(1, Ordering::Relaxed);
-                self.last.lock().error = Some((now, failure, call.phase()));
+                *self.last_error.lock() = Some((SystemTime::now(), failure, call.phase()));
+            }
+        }
+    }
+
+    /// How long the phases of a call took that is over.
+    fn record(&self, call: &CallState) {
+        let mut histograms = self.histograms.lock();
+        let histograms = histograms.get_or_insert_with(|| Box::new([const { None }; PHASES]));
+        for phase in CallPhase::ALL {
+            let spent_ns = call.spent_ns(phase);
+            if spent_ns == 0 {
+                continue;
+            }
+            let histogram = &mut histograms[phase as usize];
+            if histogram.is_none() {
+                // Fails for impossible bounds only.
+                *histogram = Histogram::new(DIGITS).ok();
+            }
+            if let Some(histogram) = histogram {
+                let _ = histogram.record((spent_ns / 1000).clamp(1, LONGEST_US));
             }
         }
     }
@@ -91,21 +107,6 @@ impl Row {
     }
     pub(crate) fn has_connected(&self) -> bool {
         self.connections.load(Ordering::Relaxed) > 0
-    }
-
-    /// A phase of some call took so long.
-    pub(crate) fn record(&self, phase: CallPhase, spent_ns: u64) {
-        let spent_us = (spent_ns / 1000).clamp(1, LONGEST_US);
-        let mut histograms = self.histograms.lock();
-        let histograms = histograms.get_or_insert_with(|| Box::new([const { None }; PHASES]));
-        let histogram = &mut histograms[phase as usize];
-        if histogram.is_none() {
-            // Fails for impossible bounds only.
-            *histogram = Histogram::new(DIGITS).ok();
-        }
-        if let Some(histogram) = histogram {
-            let _ = histogram.record(spent_us);
-        }
     }
 
     /// Its open calls, in no order.
@@ -120,15 +121,17 @@ impl Row {
             let count = self.failures[failure.number() as usize].load(Ordering::Relaxed);
             (failure, count)
         });
-        let last = *self.last.lock();
+        let success_ns = self.last_success_ns.load(Ordering::Relaxed);
+        let ago = Duration::from_nanos(monotonic_ns().saturating_sub(success_ns));
+        let last_success = SystemTime::now().checked_sub(ago);
         PeerStats {
-            peer: self.authority.to_string(),
+            peer: Authority::new(&self.host, self.port).to_string(),
             attempts,
             in_flight: attempts.saturating_sub(ended),
             failures: failed.into_iter().filter(|(_, count)| *count > 0).collect(),
             phases: self.phases(),
-            last_error: last.error,
-            last_success: last.success,
+            last_error: *self.last_error.lock(),
+            last_success: last_success.filter(|_| success_ns > 0),
         }
     }
 

@@ -111,6 +111,11 @@ impl CallState {
         self.spent_ns[phase as usize].load(Ordering::Relaxed)
     }
 
+    /// It has been in `phase` from its beginning.
+    pub(crate) fn begin_in(&self, phase: CallPhase) {
+        self.phase.store(phase.number(), Ordering::Release);
+    }
+
     /// Goes over to `phase`; the one before is over, and its time is booked.
     pub(crate) fn enter(&self, phase: CallPhase, now_ns: u64) {
         let before = self.phase.swap(phase.number(), Ordering::AcqRel);
@@ -136,8 +141,7 @@ impl CallState {
         let Some(phase) = CallPhase::from_number(phase) else {
             return;
         };
-        let total_ns = self.spent_ns[phase as usize].fetch_add(spent_ns, Ordering::Relaxed);
-        self.row.record(phase, total_ns.saturating_add(spent_ns));
+        self.spent_ns[phase as usize].fetch_add(spent_ns, Ordering::Relaxed);
     }
 
     pub(crate) fn sent(&self, bytes: u64, now_ns: u64) {

@@ -8,7 +8,7 @@
 /// ```
 /// use redhanded_core::Authority;
 /// let db = Authority::parse("postgres://app:secret@db1:5432/shop");
-/// assert_eq!((db.host(), db.port(), db.as_str()), ("db1", Some(5432), "db1:5432"));
+/// assert_eq!((db.host(), db.port(), db.to_string().as_str()), ("db1", Some(5432), "db1:5432"));
 /// let link_local = Authority::parse("[fe80::1%eth0]:6379");
 /// assert_eq!((link_local.host(), link_local.port()), ("fe80::1%eth0", Some(6379)));
 /// let wrong = Authority::parse("db1:99999");
@@ -16,7 +16,6 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Authority<'a> {
-    text: &'a str,
     host: &'a str,
     port: Option<u16>,
 }
@@ -26,21 +25,18 @@ impl<'a> Authority<'a> {
     pub fn parse(text: &'a str) -> Self {
         let text = without_url(text.trim());
         let (host, port) = split(text).unwrap_or((text, None));
-        Self { text, host, port }
+        Self { host, port }
     }
 
-    /// A host and a port that are known apart; `text` is how the two are written together.
-    pub fn new(text: &'a str, host: &'a str, port: Option<u16>) -> Self {
-        let host = host
+    /// A host and a port that are known apart.
+    pub fn new(host: &'a str, port: Option<u16>) -> Self {
+        let without = host
             .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        Self { text, host, port }
-    }
-
-    /// Host and port as they are written together.
-    pub fn as_str(&self) -> &'a str {
-        self.text
+            .and_then(|host| host.strip_suffix(']'));
+        Self {
+            host: without.unwrap_or(host),
+            port: port.filter(|port| *port != 0),
+        }
     }
 
     /// The host; an IPv6 address stands without brackets.
@@ -51,6 +47,17 @@ impl<'a> Authority<'a> {
     /// The port; `None` if there is none, and for 0, which nobody can be called at.
     pub fn port(&self) -> Option<u16> {
         self.port
+    }
+}
+
+impl std::fmt::Display for Authority<'_> {
+    /// Host and port as they are written together.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(self.host),
+        }
     }
 }
 
@@ -66,10 +73,9 @@ fn without_url(text: &str) -> &str {
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = rest.get(..end).unwrap_or(rest);
-    let host = authority
+    authority
         .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    host
+        .map_or(authority, |(_, host)| host)
 }
 
 /// Host and port; `None` if it is neither with nor without one.
@@ -138,12 +144,18 @@ mod tests {
     #[test]
     fn a_login_is_in_no_part_of_it() {
         let parsed = Authority::parse("app:secret@db1:5432");
-        assert_eq!((parsed.as_str(), parsed.host()), ("db1:5432", "db1"));
+        assert_eq!(
+            (parsed.to_string().as_str(), parsed.host()),
+            ("db1:5432", "db1")
+        );
     }
 
     #[test]
     fn brackets_are_for_writing() {
-        let known = Authority::new("[::1]:80", "[::1]", Some(80));
-        assert_eq!(known.host(), "::1");
+        let known = Authority::new("[::1]", Some(80));
+        assert_eq!(
+            (known.host(), known.to_string().as_str()),
+            ("::1", "[::1]:80")
+        );
     }
 }

@@ -24,6 +24,8 @@ const KIND_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct Call {
     state: Arc<CallState>,
+    /// The slot that was polled when it was begun.
+    opener: Option<&'static Slot>,
     /// The request that it is made for.
     request: Option<(&'static Slot, u32)>,
 }
@@ -37,15 +39,26 @@ impl Call {
     pub fn begin(
         kind: impl Into<Cow<'static, str>>,
         peer: Authority<'_>,
-        what: Option<&str>,
+        what: Option<String>,
     ) -> Self {
-        Self::new(kind.into(), peer, what, true)
+        Self::new(kind.into(), peer, what, None, true)
+    }
+
+    /// The same for one that begins in `phase`.
+    pub fn begin_in(
+        phase: CallPhase,
+        kind: impl Into<Cow<'static, str>>,
+        peer: Authority<'_>,
+        what: Option<String>,
+    ) -> Self {
+        Self::new(kind.into(), peer, what, Some(phase), true)
     }
 
     pub(super) fn new(
         kind: Cow<'static, str>,
         peer: Authority<'_>,
-        what: Option<&str>,
+        what: Option<String>,
+        phase: Option<CallPhase>,
         measured: bool,
     ) -> Self {
         let slot = Worker::known().and_then(Worker::current_slot);
@@ -54,9 +67,15 @@ impl Call {
             generation: slot.hand.generation(),
         });
         let kind = printable_kind(kind);
-        let row = row_of(peer.as_str(), peer.host(), peer.port());
-        let what = what.map(|what| what[..what.floor_char_boundary(WHAT_BYTES)].into());
+        let row = row_of(peer.host(), peer.port());
+        let what = what.map(|mut what| {
+            what.truncate(what.floor_char_boundary(WHAT_BYTES));
+            what.into_boxed_str()
+        });
         let state = CallState::new(kind, row, opener, what, measured, now_ns());
+        if let Some(phase) = phase {
+            state.begin_in(phase);
+        }
         let state = Arc::new(state);
         state.row.begin(&state);
         let request = slot.map(|slot| {
@@ -66,7 +85,11 @@ impl Call {
         if let Some((request, generation)) = request {
             request.extra(generation, |extra| extra.calls.begin(&state));
         }
-        Self { state, request }
+        Self {
+            state,
+            opener: slot,
+            request,
+        }
     }
 
     /// It is in `phase` from now on.
@@ -108,27 +131,30 @@ impl Call {
     /// call. `None` where the request came without one: no trace is begun here.
     pub fn traceparent(&self) -> Option<String> {
         let (request, generation) = self.request?;
-        let trace = family::trace_in(request, generation)?;
-        // Nobody outside began a trace that this could be part of.
-        trace.parent_span_id.as_ref()?;
-        let span_id = self.state.span_id().unwrap_or_else(|| {
-            let span_id = crate::copied::new_span_id();
-            self.state.set_span_id(&span_id);
-            span_id
-        });
-        Some(format!(
-            "00-{}-{span_id}-{:02x}",
-            trace.trace_id, trace.flags
-        ))
+        family::with_trace(request, generation, |trace| {
+            // Else nobody outside began a trace that this could be part of.
+            trace.parent_span_id.as_ref()?;
+            let span_id = self.state.span_id().unwrap_or_else(|| {
+                let span_id = crate::copied::new_span_id();
+                self.state.set_span_id(&span_id);
+                span_id
+            });
+            Some(format!(
+                "00-{}-{span_id}-{:02x}",
+                trace.trace_id, trace.flags
+            ))
+        })?
     }
 
     /// Runs `work`, such as a poll, as part of this call: connectors find it by
     /// [`CallHandle::here`], and the watchdog sees that it is being driven.
     pub fn within<R>(&self, work: impl FnOnce() -> R) -> R {
-        if let Some(opener) = self.state.opener {
-            match polling().filter(|slot| slot.key.word() == opener.slot) {
-                Some(slot) => self.state.set_polled(slot.poll_mark().sequence),
-                None => self.state.set_elsewhere(),
+        if let Some(opener) = self.opener {
+            let polling = Worker::known().and_then(Worker::current);
+            if polling == Some(opener.key) {
+                self.state.set_polled(opener.poll_mark().sequence);
+            } else {
+                self.state.set_elsewhere();
             }
         }
         here::within(&self.state, work)
@@ -175,10 +201,11 @@ impl Call {
     }
 
     fn end(&self, failure: Option<Failure>) {
-        if !self.state.end(failure, now_ns()) {
+        let now_ns = now_ns();
+        if !self.state.end(failure, now_ns) {
             return;
         }
-        self.state.row.end(&self.state, failure);
+        self.state.row.end(&self.state, failure, now_ns);
         if let Some((request, generation)) = self.request {
             request.extra(generation, |extra| extra.calls.end(&self.state));
         }
@@ -200,11 +227,6 @@ fn printable_kind(kind: Cow<'static, str>) -> Cow<'static, str> {
     }
     let cut = &kind[..kind.floor_char_boundary(KIND_BYTES)];
     printable::from_bytes(cut.as_bytes()).into()
-}
-
-/// The slot that this thread polls now.
-fn polling() -> Option<&'static Slot> {
-    Worker::known().and_then(Worker::current_slot)
 }
 
 /// A call in the hands of what it makes use of: a resolver, a connector, a body. It does not keep the
@@ -251,6 +273,11 @@ impl CallHandle {
     pub fn connected(&self, address: Option<SocketAddr>) {
         self.has_made_a_connection(address);
         self.enter(self.0.after_connected());
+    }
+
+    /// The address that it is made to is known.
+    pub fn has_address(&self) -> bool {
+        self.0.address().is_some()
     }
 
     /// The connection is there that it was all about.

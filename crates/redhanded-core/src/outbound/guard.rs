@@ -49,7 +49,7 @@ impl Outbound {
 
     fn begin(&self, measured: bool) -> Call {
         let peer = Authority::parse(&self.peer);
-        Call::new(self.kind.clone(), peer, self.what.as_deref(), measured)
+        Call::new(self.kind.clone(), peer, self.what.clone(), None, measured)
     }
 
     /// Runs `future` as this call, from its first poll until it is done or dropped. Done is good, whatever it gives;

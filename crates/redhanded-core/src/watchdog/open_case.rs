@@ -90,7 +90,8 @@ impl OpenCase {
         now_ns: u64,
     ) -> Self {
         let generation = slot.hand.generation();
-        let trace = family::trace_in(slot, generation).unwrap_or_else(|| TraceIds::of(&copied));
+        let trace = family::with_trace(slot, generation, TraceIds::clone);
+        let trace = trace.unwrap_or_else(|| TraceIds::of(&copied));
         let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
