@@ -66,10 +66,9 @@ fn without_url(text: &str) -> &str {
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = rest.get(..end).unwrap_or(rest);
-    let host = authority
+    authority
         .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    host
+        .map_or(authority, |(_, host)| host)
 }
 
 /// Host and port; `None` if it is neither with nor without one.

@@ -1,0 +1,76 @@
+//! memcached: a client whose socket is the request's own, and one of r2d2's pools that blocks its thread.
+
+use crate::watch::{Case, Host, Watch, hangs};
+use async_memcached::{AsciiProtocol, Client, Error};
+use memcache::MemcacheError;
+use redhanded_outbound_tests::{BlackHole, Server};
+
+fn host(port: u16) -> Host {
+    let (kind, name) = ("memcached", "cache2");
+    Host { kind, name, port }
+}
+
+async fn connect(port: u16) -> Result<Client, Error> {
+    Client::new(format!("tcp://127.0.0.1:{port}")).await
+}
+
+async fn get(mut client: Client) -> Result<(), Error> {
+    client.get("avatar:7").await.map(drop)
+}
+
+async fn connect_and_get(port: u16) -> Result<(), Error> {
+    let mut client = connect(port).await?;
+    client.get("avatar:7").await.map(drop)
+}
+
+fn blocking(port: u16) -> Result<memcache::Client, MemcacheError> {
+    memcache::connect(format!("memcache://127.0.0.1:{port}"))
+}
+
+fn get_blocking(client: &memcache::Client) -> Result<Option<String>, MemcacheError> {
+    client.get("avatar:7")
+}
+
+pub(crate) async fn cases(watch: &mut Watch) {
+    let server = Server::memcached().expect("it starts");
+    let host = host(server.port());
+    let connected = || async { connect(host.port).await.expect("it answers") };
+    let (first, second) = (connected().await, connected().await);
+    let sync = blocking(host.port).expect("it answers");
+    server.stop().expect("it runs");
+
+    hangs("get", get(first)).await;
+    let case = Case::silent("memcached, stopped before get", host, "memcached::get")
+        .with_state("ESTABLISHED");
+    watch.catch(case, host.outbound().key("avatar:7").try_run(get(second)));
+
+    let case = Case::silent(
+        "memcached, stopped before it connects",
+        host,
+        "memcached::connect_and_get",
+    )
+    .with_state("ESTABLISHED");
+    watch.catch(case, host.outbound().try_run(connect_and_get(host.port)));
+
+    let case = Case::silent(
+        "memcached, blocking, stopped",
+        host,
+        "memcached::get_blocking",
+    )
+    .with_state("ESTABLISHED");
+    let caught = watch.catch(case, async move {
+        let get = move || host.outbound().try_run_blocking(|| get_blocking(&sync));
+        redhanded::spawn_blocking(case.name, get).await
+    });
+    drop((caught, server));
+    unreachable(watch).await;
+}
+
+async fn unreachable(watch: &mut Watch) {
+    let hole = BlackHole::open().expect("a socket");
+    let host = host(hole.port());
+    hangs("to connect", connect_and_get(host.port)).await;
+    let case = Case::unreachable("memcached, unreachable", host, "memcached::connect")
+        .with_state("SYN_SENT");
+    watch.catch(case, host.outbound().try_run(connect_and_get(host.port)));
+}
