@@ -10,5 +10,5 @@ mod server;
 pub mod stomp;
 
 pub use hole::BlackHole;
-pub use process::{kill, stop};
+pub use process::{go_on, kill, stop};
 pub use server::Server;

@@ -12,6 +12,15 @@ pub fn stop(pid: u32) -> io::Result<()> {
     signal(pid, Signal::STOP)
 }
 
+/// Lets the process `pid` go on.
+///
+/// # Errors
+///
+/// If there is none, or it is somebody else's.
+pub fn go_on(pid: u32) -> io::Result<()> {
+    signal(pid, Signal::CONT)
+}
+
 /// Ends the process `pid` at once, as the kernel does when memory is short.
 ///
 /// # Errors

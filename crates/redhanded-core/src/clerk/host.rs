@@ -36,6 +36,9 @@ pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
     if waits_for_a_pool {
         verdict.class = Class::PoolWait;
     }
+    if is_blocked_in_pool(verdict, named) {
+        wait_for_pool(verdict);
+    }
 }
 
 /// A pool that is waited for, and that does not connect.
@@ -43,16 +46,26 @@ fn is_in_pool(named: &Named) -> bool {
     named.phase == Some(CallPhase::Pool) && !named.kinds.contains(&WaitKind::Socket)
 }
 
+/// A thread of its own that calls a host, and sleeps in the pool of its connections.
+fn is_blocked_in_pool(verdict: &Verdict, named: &Named) -> bool {
+    let peer = verdict.peer.as_ref();
+    let on_no_socket = peer.is_some_and(|p| p.name.is_some() && p.state.is_none());
+    verdict.class == Class::BlockedThread && on_no_socket && !named.awaits && is_in_pool(named)
+}
+
 /// A call that has not told its phases: which one it is in, by the names of its client.
 fn settle(verdict: &mut Verdict, named: &Named) {
-    if is_in_pool(named) {
+    // A thread is here for the socket that it sleeps on: its pool tries a connection.
+    if named.awaits && is_in_pool(named) {
         return wait_for_pool(verdict);
     }
     if waits_at_home(named) {
         return acquit(verdict, "a call to");
     }
     let from_socket = verdict.peer.as_ref().and_then(|peer| peer.phase.clone());
-    let phase = named.phase.filter(|_| from_socket.is_none());
+    // A pool that waits for a socket asks whether it still works.
+    let of_host = named.phase.filter(|phase| *phase != CallPhase::Pool);
+    let phase = of_host.filter(|_| from_socket.is_none());
     if let Some(phase) = phase {
         let unreachable = matches!(phase, CallPhase::Dns | CallPhase::Connect | CallPhase::Tls);
         if unreachable {
@@ -82,8 +95,7 @@ fn wait_for_pool(verdict: &mut Verdict) {
         return;
     };
     peer.phase = Some(CallPhase::Pool.as_str().to_owned());
-    let host = verdict.waiting_for.take().map(|waiting| waiting.what);
-    let host = host.unwrap_or_default();
+    let host = crate::verdict::host(peer);
     verdict.class = Class::PoolWait;
     verdict.role = Role::Culprit;
     verdict.cause = format!("waiting for a connection to {host} of a pool");
@@ -201,6 +213,7 @@ mod tests {
         Named {
             phase,
             stacks: vec![Stack::default()],
+            awaits: true,
             kinds: kinds.to_vec(),
             ..Named::default()
         }

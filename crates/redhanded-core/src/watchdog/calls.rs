@@ -53,7 +53,7 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
     let (key, generation) = (slot.key.word(), slot.hand.generation());
     let own = |call: &&Arc<CallState>| {
         let opener = call.opener;
-        !call.is_held() && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
+        opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
     };
     let polled = last_poll(slot);
     let seen = |call: &Arc<CallState>| {
@@ -64,7 +64,10 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
         }
         seen
     };
-    observed.calls = known.open.iter().filter(own).map(seen).collect();
+    let own = known.open.iter().filter(own);
+    let (held, waiting): (Vec<_>, Vec<_>) = own.partition(|call| call.is_held());
+    observed.calls = waiting.into_iter().map(seen).collect();
+    observed.held = held.into_iter().map(seen).collect();
     observed.totals = known.totals.iter().map(total).collect();
 }
 

@@ -3,6 +3,7 @@
 use crate::watch::{Case, Host, Watch, hangs};
 use async_memcached::{AsciiProtocol, Client, Error};
 use memcache::MemcacheError;
+use redhanded::report::{Class, Role};
 use redhanded_outbound_tests::{BlackHole, Server};
 
 fn host(port: u16) -> Host {
@@ -37,6 +38,7 @@ pub(crate) async fn cases(watch: &mut Watch) {
     let connected = || async { connect(host.port).await.expect("it answers") };
     let (first, second) = (connected().await, connected().await);
     let sync = blocking(host.port).expect("it answers");
+    let same = sync.clone();
     server.stop().expect("it runs");
 
     hangs("get", get(first)).await;
@@ -62,7 +64,23 @@ pub(crate) async fn cases(watch: &mut Watch) {
         let get = move || host.outbound().try_run_blocking(|| get_blocking(&sync));
         redhanded::spawn_blocking(case.name, get).await
     });
-    drop((caught, server));
+    // The client has a pool of one, and its connection is in use.
+    let case = Case {
+        class: Class::PoolWait,
+        role: Role::Victim,
+        phase: "pool",
+        ..Case::silent(
+            "memcached, blocking, waits in the pool",
+            host,
+            "memcached::get_blocking",
+        )
+    };
+    let late = watch.catch(case, async move {
+        let get = move || host.outbound().try_run_blocking(|| get_blocking(&same));
+        redhanded::spawn_blocking(case.name, get).await
+    });
+    watch.demand_victim(&late, &caught);
+    drop((late, caught, server));
     unreachable(watch).await;
 }
 

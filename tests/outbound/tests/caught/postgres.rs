@@ -1,11 +1,14 @@
-//! PostgreSQL through sqlx.
+//! PostgreSQL: a pool of sqlx, and a driver that blocks its thread.
 
 use crate::watch::{Case, Host, Watch, hangs};
+use postgres::{Config, NoTls};
 use redhanded::report::{Class, Role};
-use redhanded_outbound_tests::{BlackHole, Server, stop};
+use redhanded_outbound_tests::{BlackHole, Server, go_on, stop};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 const SLEEP: &str = "SELECT pg_sleep(3600)";
+/// Over before anybody is late, where nobody is stopped.
+const NAP: &str = "SELECT pg_sleep(0.1)";
 const WITH_SECRET: &str = "SELECT pg_sleep(3600), 'host=db password=hunter2'";
 
 fn host(port: u16) -> Host {
@@ -46,6 +49,16 @@ async fn process(pool: &PgPool) -> u32 {
     pid.unsigned_abs()
 }
 
+fn run_blocking(client: &mut postgres::Client) -> Result<u64, postgres::Error> {
+    client.execute(SLEEP, &[])
+}
+
+fn connect_blocking(port: u16) -> Result<postgres::Client, postgres::Error> {
+    let mut config = Config::new();
+    config.host("127.0.0.1").port(port).user("test");
+    config.dbname("postgres").connect(NoTls)
+}
+
 pub(crate) async fn cases(watch: &mut Watch) {
     let server = Server::postgres().expect("it starts");
     let host = host(server.port());
@@ -53,14 +66,17 @@ pub(crate) async fn cases(watch: &mut Watch) {
     stopped(watch, host).await;
     exhausted(watch, host).await;
     held(watch, host).await;
+    blocking(watch, host).await;
     stopped_before(watch, host, &server).await;
+    drop(server);
     unreachable(watch).await;
 }
 
 /// A query that takes for ever.
 async fn slow(watch: &mut Watch, host: Host) {
+    // Each its own pool: who gives up a query gives its connection back only when that has ended.
+    hangs("a slow query", run(pool(host.port, 1), SLEEP)).await;
     let pool = pool(host.port, 1);
-    hangs("a slow query", run(pool.clone(), SLEEP)).await;
     let case = Case::silent("postgres, a slow query", host, "postgres::run");
     let call = host.outbound().statement(WITH_SECRET);
     let caught = watch.catch(case, call.try_run(run(pool, WITH_SECRET)));
@@ -76,15 +92,19 @@ async fn slow(watch: &mut Watch, host: Host) {
     watch.demand("the kind is postgres", kind == Some("postgres"));
 }
 
-/// The process of the server is stopped while it works on a query.
+/// The server's process is stopped while it works on a query.
 async fn stopped(watch: &mut Watch, host: Host) {
     let pool = pool(host.port, 1);
     let pid = process(&pool).await;
+    let query = host.outbound().try_run(run(pool, NAP));
+    let stopping = async move {
+        let (ended, stopped) = tokio::join!(query, async move { stop(pid) });
+        (ended, stopped)
+    };
     let case = Case::silent("postgres, stopped in a query", host, "postgres::run");
-    let running = watch.catch(case, host.outbound().try_run(run(pool, SLEEP)));
-    stop(pid).expect("it runs");
-    // TODO
-    drop(running);
+    let caught = watch.catch(case, stopping);
+    go_on(pid).expect("it is there");
+    drop(caught);
 }
 
 /// A pool of one, whose connection is in use.
@@ -104,13 +124,7 @@ async fn exhausted(watch: &mut Watch, host: Host) {
         )
     };
     let second = watch.catch(case, host.outbound().try_run(run(pool, "SELECT 1")));
-    let verdict = second.report.as_ref().and_then(|r| r.verdict.clone());
-    let victim_of = verdict.and_then(|v| v.victim_of);
-    let holder = first.report.as_ref().map(|r| r.id.clone());
-    watch.demand(
-        &format!("a victim of {holder:?}, not of {victim_of:?}"),
-        victim_of.is_some() && victim_of == holder,
-    );
+    watch.demand_victim(&second, &first);
 }
 
 /// The same, where both say that they take a connection.
@@ -130,13 +144,7 @@ async fn held(watch: &mut Watch, host: Host) {
         ..Case::silent("postgres, waits to take one", host, "postgres::take")
     };
     let second = watch.catch(case, take(pool));
-    let verdict = second.report.as_ref().and_then(|r| r.verdict.clone());
-    let victim_of = verdict.and_then(|v| v.victim_of);
-    let holder = first.report.as_ref().map(|r| r.id.clone());
-    watch.demand(
-        &format!("a victim of {holder:?}, not of {victim_of:?}"),
-        victim_of.is_some() && victim_of == holder,
-    );
+    watch.demand_victim(&second, &first);
 }
 
 /// All of the server is stopped, and then asked: over a connection that the pool tries first, and over a new one.
@@ -153,6 +161,25 @@ async fn stopped_before(watch: &mut Watch, host: Host, server: &Server) {
     server.go_on().expect("it is there");
 }
 
+/// A driver with a runtime of its own, which waits for its socket within that.
+async fn blocking(watch: &mut Watch, host: Host) {
+    let connect = move || connect_blocking(host.port).expect("it answers");
+    let connecting = tokio::task::spawn_blocking(connect).await;
+    let mut client = connecting.expect("no panic");
+    let case = Case::silent(
+        "postgres, blocking, a slow query",
+        host,
+        "postgres::run_blocking",
+    );
+    watch.catch(case, async move {
+        let run = move || {
+            host.outbound()
+                .try_run_blocking(|| run_blocking(&mut client))
+        };
+        redhanded::spawn_blocking(case.name, run).await
+    });
+}
+
 async fn unreachable(watch: &mut Watch) {
     let hole = BlackHole::open().expect("a socket");
     let host = host(hole.port());
@@ -160,4 +187,17 @@ async fn unreachable(watch: &mut Watch) {
     hangs("a host that swallows packets", run(pool.clone(), SLEEP)).await;
     let case = Case::unreachable("postgres, unreachable", host, "postgres::run");
     watch.catch(case, host.outbound().try_run(run(pool, SLEEP)));
+
+    let case = Case::unreachable(
+        "postgres, blocking, unreachable",
+        host,
+        "postgres::connect_blocking",
+    );
+    watch.catch(case, async move {
+        let connect = move || {
+            host.outbound()
+                .try_run_blocking(|| connect_blocking(host.port).map(drop))
+        };
+        redhanded::spawn_blocking(case.name, connect).await
+    });
 }

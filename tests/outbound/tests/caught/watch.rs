@@ -140,6 +140,18 @@ impl Watch {
         }
     }
 
+    /// The case before is `late` because of `first`.
+    pub(crate) fn demand_victim(&mut self, late: &Caught, first: &Caught) {
+        let verdict = late.report.as_ref().and_then(|r| r.verdict.clone());
+        let victim_of = verdict.and_then(|v| v.victim_of);
+        let holder = first.report.as_ref().map(|r| r.id.clone());
+        let is_so = victim_of.is_some() && victim_of == holder;
+        self.demand(
+            &format!("a victim of {holder:?}, not of {victim_of:?}"),
+            is_so,
+        );
+    }
+
     /// All rows, and below each what is wrong with it.
     pub(crate) fn table(&self) -> String {
         let head = "case: class host:port phase state role confidence at";
