@@ -10,6 +10,7 @@ mod fmt;
 mod hammer;
 mod imports;
 mod loom;
+mod outbound;
 mod readme;
 mod servers;
 mod stub;
@@ -29,7 +30,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 15] = [
+pub(crate) static ALL: [Task; 16] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -41,6 +42,7 @@ pub(crate) static ALL: [Task; 15] = [
     stub::TASK,
     readme::TASK,
     e2e::TASK,
+    outbound::TASK,
     hammer::TASK,
     budget::TASK,
     budget::BENCH,

@@ -244,6 +244,38 @@ mod tests {
         }
     }
 
+    /// It tries a connection before it gives it away, or makes one.
+    #[test]
+    fn a_pool_that_waits_for_a_socket_waits_for_the_host() {
+        let named = in_phase(Some(CallPhase::Pool), &[WaitKind::Socket]);
+        let answer = (Class::SilentPeer, Some("wait_headers".to_owned()));
+        assert_eq!(settled(guarded(), &named), answer);
+        // A thread has no leaves that would say so, but it sleeps on the socket.
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        assert_eq!(settled(guarded(), &thread), answer);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_in_a_pool_on_no_socket_waits_for_the_pool() {
+        let mut blocked = guarded();
+        blocked.class = Class::BlockedThread;
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        let waits = (Class::PoolWait, Some("pool".to_owned()));
+        assert_eq!(settled(blocked.clone(), &thread), waits);
+        // The nearest innocents: elsewhere in the same call, and on a socket.
+        let elsewhere = Named {
+            phase: None,
+            ..thread
+        };
+        assert_eq!(settled(blocked.clone(), &elsewhere).0, Class::BlockedThread);
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        blocked.peer.as_mut().expect("named").state = Some("ESTABLISHED".into());
+        assert_eq!(settled(blocked, &thread).0, Class::BlockedThread);
+    }
+
     #[test]
     fn what_a_call_has_told_is_not_asked_again() {
         let mut told = guarded();

@@ -128,8 +128,10 @@ fn to_stack(sampled: &Sampled, frames: Vec<Frame>) -> Stack {
 
 /// Who is to blame in these stacks. Pure.
 fn conclude(mut stacks: Vec<Stack>) -> Named {
-    let mut named = Named::default();
-    named.awaits = stacks.first().is_some_and(|s| s.kind == StackKind::Await);
+    let mut named = Named {
+        awaits: stacks.first().is_some_and(|s| s.kind == StackKind::Await),
+        ..Named::default()
+    };
     if named.awaits {
         await_leaf(&mut stacks, &mut named);
     } else {

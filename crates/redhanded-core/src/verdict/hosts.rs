@@ -505,6 +505,39 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn who_holds_a_connection_knows_whose_a_socket_is() {
+        let mut observed = pending(&[peer("10.0.0.7", 5432, Some("ESTABLISHED"), None)]);
+        observed.held = vec![call("db1", 5432, Some(CallPhase::Pool))];
+        let name = |observed: &Observed| Wait::of(observed).expect("waits").peer.name;
+        assert_eq!(name(&observed).as_deref(), Some("db1"));
+        observed.held.push(call("db1", 5432, None));
+        assert_eq!(name(&observed).as_deref(), Some("db1"), "the same host");
+        // The nearest innocents: another port, and two hosts with the same.
+        observed.held = vec![call("cache1", 6379, None)];
+        assert_eq!(name(&observed), None);
+        observed.held = vec![call("db1", 5432, None), call("db2", 5432, None)];
+        assert_eq!(name(&observed), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_many_things_waits_for_the_host_that_it_calls() {
+        let mut observed = blocked(Peer::default(), true);
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.peer, poll.syscall) = (None, Some("epoll_wait".into()));
+        assert!(Wait::of(&observed).is_none(), "it calls nobody");
+        observed.calls = vec![call("db1", 5432, None)];
+        let wait = Wait::of(&observed).expect("waits");
+        assert_eq!(wait.host(), "db1:5432");
+        assert!(wait.peer.inferred);
+        observed.calls.push(call("db2", 5432, None));
+        assert!(Wait::of(&observed).is_none(), "one of two");
+        // A lock is no host.
+        observed.calls.truncate(1);
+        observed.poll.as_mut().expect("inside").syscall = Some("futex".into());
+        assert!(Wait::of(&observed).is_none());
+    }
+
+    #[test]
     fn a_call_that_has_only_begun_is_not_what_made_it_late() {
         let mut fresh = call("a", 80, Some(CallPhase::WaitHeaders));
         fresh.rests_ms = 20.0;

@@ -69,11 +69,8 @@ pub(crate) async fn cases(watch: &mut Watch) {
         class: Class::PoolWait,
         role: Role::Victim,
         phase: "pool",
-        ..Case::silent(
-            "memcached, blocking, waits in the pool",
-            host,
-            "memcached::get_blocking",
-        )
+        // Whom its child makes a victim has no line of its own to blame.
+        ..Case::silent("memcached, blocking, waits in the pool", host, "")
     };
     let late = watch.catch(case, async move {
         let get = move || host.outbound().try_run_blocking(|| get_blocking(&same));

@@ -5,7 +5,9 @@ use postgres::{Config, NoTls};
 use redhanded::report::{Class, Role};
 use redhanded_outbound_tests::{BlackHole, Server, go_on, stop};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use std::time::Duration;
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const SLEEP: &str = "SELECT pg_sleep(3600)";
 /// Over before anybody is late, where nobody is stopped.
 const NAP: &str = "SELECT pg_sleep(0.1)";
@@ -41,11 +43,20 @@ async fn take(pool: PgPool) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// The server's process that works for the only connection of `pool`, which is idle afterwards: it is a
+/// task that gives it back.
 async fn process(pool: &PgPool) -> u32 {
     let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
         .fetch_one(pool)
         .await
         .expect("it answers");
+    let given_back = async {
+        while pool.num_idle() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, given_back).await;
+    waited.expect("it is given back");
     pid.unsigned_abs()
 }
 
@@ -150,7 +161,7 @@ async fn held(watch: &mut Watch, host: Host) {
 /// All of the server is stopped, and then asked: over a connection that the pool tries first, and over a new one.
 async fn stopped_before(watch: &mut Watch, host: Host, server: &Server) {
     let used = pool(host.port, 1);
-    run(used.clone(), "SELECT 1").await.expect("it answers");
+    process(&used).await;
     server.stop().expect("it runs");
     hangs("a stopped server", run(pool(host.port, 1), "SELECT 1")).await;
     let case = Case::silent("postgres, stopped before a query", host, "postgres::run");

@@ -114,8 +114,10 @@ impl Watch {
         });
         // The first line may have had to go without names, or at once.
         let named = |report: &Report| {
-            let verdict = report.verdict.as_ref();
-            is(report, case.name) && verdict.is_some_and(|v| v.culprit.is_some())
+            let mut stacks = report.evidence.iter().flat_map(|e| &e.stacks);
+            let mut frames = stacks.by_ref().flat_map(|stack| &stack.frames);
+            let has_names = frames.any(|frame| frame.function.is_some());
+            is(report, case.name) && report.verdict.is_some() && has_names
         };
         let report = self.reports.wait_for(PATIENCE, named);
         let all = self.reports.reports();
