@@ -3,7 +3,7 @@
 
 use super::naming::Named;
 use crate::calls::CallPhase;
-use redhanded_report::{Class, Confidence, Role, Verdict, WaitKind, WaitingFor};
+use redhanded_report::{Class, Confidence, Peer, Role, Verdict, WaitKind, WaitingFor};
 
 /// Whom it waits for was told by a call or by a socket.
 pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
@@ -18,6 +18,10 @@ pub(super) fn is_told(verdict: &Verdict) -> bool {
 
 /// Compares what a verdict says about a host with what the stack says.
 pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
+    if is_blocked_in_pool(verdict, named) {
+        return wait_for_pool(verdict);
+    }
+    forget_call(verdict);
     if named.stacks.is_empty() && named.kinds.is_empty() {
         return;
     }
@@ -36,9 +40,18 @@ pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
     if waits_for_a_pool {
         verdict.class = Class::PoolWait;
     }
-    if is_blocked_in_pool(verdict, named) {
-        wait_for_pool(verdict);
+}
+
+/// A thread that is blocked in a call and on no socket may wait for anything: unless it is a pool,
+/// the host is not in it.
+pub(super) fn forget_call(verdict: &mut Verdict) {
+    if verdict.class == Class::BlockedThread {
+        verdict.peer.take_if(|peer| is_of_call_alone(peer));
     }
+}
+
+fn is_of_call_alone(peer: &Peer) -> bool {
+    peer.name.is_some() && peer.address.is_none() && peer.state.is_none()
 }
 
 /// A pool that is waited for, and that does not connect.
@@ -48,8 +61,7 @@ fn is_in_pool(named: &Named) -> bool {
 
 /// A thread of its own that calls a host, and sleeps in the pool of its connections.
 fn is_blocked_in_pool(verdict: &Verdict, named: &Named) -> bool {
-    let peer = verdict.peer.as_ref();
-    let on_no_socket = peer.is_some_and(|p| p.name.is_some() && p.state.is_none());
+    let on_no_socket = verdict.peer.as_ref().is_some_and(is_of_call_alone);
     verdict.class == Class::BlockedThread && on_no_socket && !named.awaits && is_in_pool(named)
 }
 
@@ -269,7 +281,9 @@ mod tests {
             phase: None,
             ..thread
         };
-        assert_eq!(settled(blocked.clone(), &elsewhere).0, Class::BlockedThread);
+        let mut verdict = blocked.clone();
+        refine(&mut verdict, &elsewhere, 0, [].into_iter());
+        assert_eq!((verdict.class, verdict.peer), (Class::BlockedThread, None));
         let mut thread = in_phase(Some(CallPhase::Pool), &[]);
         thread.awaits = false;
         blocked.peer.as_mut().expect("named").state = Some("ESTABLISHED".into());

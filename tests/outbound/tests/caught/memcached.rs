@@ -81,6 +81,10 @@ pub(crate) async fn cases(watch: &mut Watch) {
     unreachable(watch).await;
 }
 
+fn connect_blocking(port: u16) -> Result<(), MemcacheError> {
+    blocking(port).map(drop)
+}
+
 async fn unreachable(watch: &mut Watch) {
     let hole = BlackHole::open().expect("a socket");
     let host = host(hole.port());
@@ -88,4 +92,22 @@ async fn unreachable(watch: &mut Watch) {
     let case = Case::unreachable("memcached, unreachable", host, "memcached::connect")
         .with_state("SYN_SENT");
     watch.catch(case, host.outbound().try_run(connect_and_get(host.port)));
+
+    // Its pool connects on a thread of the pool's own, and who makes it waits for that.
+    let case = Case {
+        class: Class::PoolWait,
+        phase: "pool",
+        ..Case::silent(
+            "memcached, blocking, its pool does not begin",
+            host,
+            "memcached::blocking",
+        )
+    };
+    watch.catch(case, async move {
+        let connect = move || {
+            host.outbound()
+                .try_run_blocking(|| connect_blocking(host.port))
+        };
+        redhanded::spawn_blocking(case.name, connect).await
+    });
 }
