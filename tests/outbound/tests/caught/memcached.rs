@@ -1,6 +1,6 @@
 //! memcached: a client whose socket is the request's own, and one of r2d2's pools that blocks its thread.
 
-use crate::watch::{Case, Host, Watch, hangs};
+use crate::watch::{Case, Host, Watch, blocks, hangs};
 use async_memcached::{AsciiProtocol, Client, Error};
 use memcache::MemcacheError;
 use redhanded::report::{Class, Role};
@@ -39,6 +39,7 @@ pub(crate) async fn cases(watch: &mut Watch) {
     let (first, second) = (connected().await, connected().await);
     let sync = blocking(host.port).expect("it answers");
     let same = sync.clone();
+    let bare = blocking(host.port).expect("it answers");
     server.stop().expect("it runs");
 
     hangs("get", get(first)).await;
@@ -46,6 +47,7 @@ pub(crate) async fn cases(watch: &mut Watch) {
         .with_state("ESTABLISHED");
     watch.catch(case, host.outbound().key("avatar:7").try_run(get(second)));
 
+    hangs("to connect and get", connect_and_get(host.port)).await;
     let case = Case::silent(
         "memcached, stopped before it connects",
         host,
@@ -54,6 +56,7 @@ pub(crate) async fn cases(watch: &mut Watch) {
     .with_state("ESTABLISHED");
     watch.catch(case, host.outbound().try_run(connect_and_get(host.port)));
 
+    blocks("get", move || get_blocking(&bare)).await;
     let case = Case::silent(
         "memcached, blocking, stopped",
         host,
@@ -64,6 +67,8 @@ pub(crate) async fn cases(watch: &mut Watch) {
         let get = move || host.outbound().try_run_blocking(|| get_blocking(&sync));
         redhanded::spawn_blocking(case.name, get).await
     });
+    let bare = same.clone();
+    blocks("a pool of one", move || get_blocking(&bare)).await;
     // The client has a pool of one, and its connection is in use.
     let case = Case {
         class: Class::PoolWait,
@@ -93,6 +98,8 @@ async fn unreachable(watch: &mut Watch) {
         .with_state("SYN_SENT");
     watch.catch(case, host.outbound().try_run(connect_and_get(host.port)));
 
+    let port = host.port;
+    blocks("to connect", move || connect_blocking(port)).await;
     // Its pool connects on a thread of the pool's own, and who makes it waits for that.
     let case = Case {
         class: Class::PoolWait,

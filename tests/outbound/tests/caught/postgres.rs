@@ -1,10 +1,11 @@
 //! PostgreSQL: a pool of sqlx, and a driver that blocks its thread.
 
-use crate::watch::{Case, Host, Watch, hangs};
+use crate::watch::{Case, Host, Watch, blocks, hangs};
 use postgres::{Config, NoTls};
 use redhanded::report::{Class, Role};
 use redhanded_outbound_tests::{BlackHole, Server, go_on, stop};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
+use std::future::Future;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,15 +104,22 @@ async fn slow(watch: &mut Watch, host: Host) {
     watch.demand("the kind is postgres", kind == Some("postgres"));
 }
 
+/// Stops the process `pid` once `query` has begun.
+async fn stopping<F: Future>(pid: u32, query: F) -> F::Output {
+    let stop = async move { stop(pid).expect("it runs") };
+    tokio::join!(query, stop).0
+}
+
 /// The server's process is stopped while it works on a query.
 async fn stopped(watch: &mut Watch, host: Host) {
+    let bare = pool(host.port, 1);
+    let pid = process(&bare).await;
+    hangs("a stopped process", stopping(pid, run(bare, NAP))).await;
+    go_on(pid).expect("it is there");
+
     let pool = pool(host.port, 1);
     let pid = process(&pool).await;
-    let query = host.outbound().try_run(run(pool, NAP));
-    let stopping = async move {
-        let (ended, stopped) = tokio::join!(query, async move { stop(pid) });
-        (ended, stopped)
-    };
+    let stopping = stopping(pid, host.outbound().try_run(run(pool, NAP)));
     let case = Case::silent("postgres, stopped in a query", host, "postgres::run");
     let caught = watch.catch(case, stopping);
     go_on(pid).expect("it is there");
@@ -175,8 +183,10 @@ async fn stopped_before(watch: &mut Watch, host: Host, server: &Server) {
 /// A driver with a runtime of its own, which waits for its socket within that.
 async fn blocking(watch: &mut Watch, host: Host) {
     let connect = move || connect_blocking(host.port).expect("it answers");
-    let connecting = tokio::task::spawn_blocking(connect).await;
-    let mut client = connecting.expect("no panic");
+    let connected = || tokio::task::spawn_blocking(connect);
+    let mut bare = connected().await.expect("no panic");
+    blocks("a slow query", move || run_blocking(&mut bare)).await;
+    let mut client = connected().await.expect("no panic");
     let case = Case::silent(
         "postgres, blocking, a slow query",
         host,
@@ -199,6 +209,8 @@ async fn unreachable(watch: &mut Watch) {
     let case = Case::unreachable("postgres, unreachable", host, "postgres::run");
     watch.catch(case, host.outbound().try_run(run(pool, SLEEP)));
 
+    let port = host.port;
+    blocks("to connect", move || connect_blocking(port).map(drop)).await;
     let case = Case::unreachable(
         "postgres, blocking, unreachable",
         host,

@@ -1,6 +1,6 @@
 //! Redis: one connection for all, which a task of its own drives, and one that blocks its thread.
 
-use crate::watch::{Case, Host, Watch, hangs};
+use crate::watch::{Case, Host, Watch, blocks, hangs};
 use redhanded_outbound_tests::{BlackHole, Server};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, cmd};
@@ -55,7 +55,8 @@ pub(crate) async fn cases(watch: &mut Watch) {
     watch.catch(case, host.outbound().key("inbox").try_run(pop(connection)));
 
     let connection = connected().await;
-    let mut blocking = client(host.port).get_connection().expect("it answers");
+    let blocking = || client(host.port).get_connection().expect("it answers");
+    let (mut bare, mut blocking) = (blocking(), blocking());
     server.stop().expect("it runs");
     hangs("GET", get(connection.clone())).await;
     let case = Case::silent("redis, stopped before GET", host, "redis::get");
@@ -69,6 +70,7 @@ pub(crate) async fn cases(watch: &mut Watch) {
     let case = Case::silent("redis, stopped before it connects", host, "redis::connect");
     watch.catch(case, host.outbound().try_run(connect(client(host.port))));
 
+    blocks("GET", move || get_blocking(&mut bare)).await;
     let case = Case::silent("redis, blocking, stopped", host, "redis::get_blocking")
         .with_state("ESTABLISHED");
     let caught = watch.catch(case, async move {
@@ -90,6 +92,8 @@ async fn unreachable(watch: &mut Watch) {
         Case::unreachable("redis, unreachable", host, "redis::connect").with_state("SYN_SENT");
     watch.catch(case, host.outbound().try_run(connect(client(host.port))));
 
+    let bare = client(host.port);
+    blocks("to connect", move || connect_blocking(&bare)).await;
     let case = Case::unreachable(
         "redis, blocking, unreachable",
         host,

@@ -184,6 +184,14 @@ where
     assert!(ended.is_err(), "{what} does not hang: {ended:?}");
 }
 
+/// The same of work that blocks its thread, which is left to it until its server ends.
+pub(crate) async fn blocks<T>(what: &str, bare: impl FnOnce() -> T + Send + 'static)
+where
+    T: std::fmt::Debug + Send + 'static,
+{
+    hangs(what, tokio::task::spawn_blocking(bare)).await;
+}
+
 fn is(report: &Report, job: &str) -> bool {
     let route = report.request.as_ref().and_then(|r| r.route.as_deref());
     route == Some(job)
