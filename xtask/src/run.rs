@@ -3,6 +3,9 @@
 use crate::failure::Failure;
 use crate::{say, tree};
 use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -81,19 +84,55 @@ pub(crate) fn provide(name: &str, package: &str) -> Result<(), Failure> {
     if succeeds(program(name).arg("--version")) {
         return Ok(());
     }
+    install(name, &[package])
+}
+
+/// Installs Debian packages, of which none starts a service; `what` is missing without them.
+pub(crate) fn install(what: &str, packages: &[&str]) -> Result<(), Failure> {
     let root = output(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !root || !succeeds(program("apt-get").arg("--version")) {
+        let (s, names) = (
+            if packages.len() > 1 { "s" } else { "" },
+            packages.join(" "),
+        );
         return Err(Failure::broken(format!(
-            "{name} is missing; install the package {package}"
+            "{what} is missing; install the package{s} {names}"
         )));
     }
     check(program("apt-get").args(["-qq", "update"]))?;
-    let install = ["-qq", "install", "-y", "--no-install-recommends", package];
+    let _refused = ServicesRefused::here();
+    let install = ["-qq", "install", "-y", "--no-install-recommends"];
     check(
         program("apt-get")
             .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(install),
+            .args(install)
+            .args(packages),
     )
+}
+
+/// As long as it lives, Debian's packages start no services; whoever has said so before is not overruled.
+struct ServicesRefused(Option<&'static Path>);
+
+impl ServicesRefused {
+    fn here() -> Self {
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        let refusal = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(policy)
+            .and_then(|mut file| file.write_all(b"#!/bin/sh\nexit 101\n"));
+        Self(refusal.is_ok().then_some(policy))
+    }
+}
+
+impl Drop for ServicesRefused {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            // Who has taken it away meanwhile has done the same.
+            let _ = std::fs::remove_file(policy);
+        }
+    }
 }
 
 fn judged(command: &Command, status: ExitStatus) -> Result<(), Failure> {

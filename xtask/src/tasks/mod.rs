@@ -11,6 +11,7 @@ mod fmt;
 mod hammer;
 mod imports;
 mod loom;
+mod outbound;
 mod readme;
 mod servers;
 mod stub;
@@ -30,7 +31,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 15] = [
+pub(crate) static ALL: [Task; 16] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -42,6 +43,7 @@ pub(crate) static ALL: [Task; 15] = [
     stub::TASK,
     readme::TASK,
     e2e::TASK,
+    outbound::TASK,
     hammer::TASK,
     budget::TASK,
     budget::BENCH,

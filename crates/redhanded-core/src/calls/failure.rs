@@ -3,6 +3,7 @@
 use super::CallPhase;
 use std::error::Error;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 
 /// How a call failed; the names are those of `evidence.outbound[].error` in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,10 +67,9 @@ impl Failure {
     pub fn of(error: &(dyn Error + 'static), phase: Option<CallPhase>) -> Self {
         const MOST_CAUSES: usize = 16;
         let causes = std::iter::successors(Some(error), |error| Error::source(*error));
-        let told = causes.take(MOST_CAUSES).find_map(|cause| {
-            let io = cause.downcast_ref::<io::Error>()?;
-            Self::of_io(io.kind())
-        });
+        let told = causes
+            .take(MOST_CAUSES)
+            .find_map(|cause| Self::of_io(io_error(cause)?.kind()));
         match (phase, told) {
             (Some(CallPhase::Dns), None | Some(Self::Other)) => Self::Dns,
             (Some(CallPhase::Tls), None | Some(Self::Other | Self::Closed)) => Self::Tls,
@@ -101,6 +101,19 @@ impl Failure {
     }
 }
 
+/// Clients whose errors can be cloned share them, and what is shared passes over itself as a cause.
+fn io_error<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e io::Error> {
+    let shared = || cause.downcast_ref::<Arc<io::Error>>().map(AsRef::as_ref);
+    let any = || {
+        let any = cause.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
+        any.downcast_ref::<io::Error>()
+    };
+    cause
+        .downcast_ref::<io::Error>()
+        .or_else(shared)
+        .or_else(any)
+}
+
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
@@ -126,6 +139,36 @@ mod tests {
         assert_eq!(Failure::of(&reset, None), Failure::Reset);
         let nested = io::Error::other(Outer(io::Error::from(ErrorKind::UnexpectedEof)));
         assert_eq!(Failure::of(&nested, None), Failure::Closed);
+    }
+
+    #[test]
+    fn a_shared_cause_is_found_as_well() {
+        #[derive(Debug)]
+        struct Shared<E>(Arc<E>)
+        where
+            E: ?Sized;
+        impl<E: ?Sized> std::fmt::Display for Shared<E> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("shared")
+            }
+        }
+        impl Error for Shared<io::Error> {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        impl Error for Shared<dyn Error + Send + Sync> {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let reset = || io::Error::from(ErrorKind::ConnectionReset);
+        assert_eq!(
+            Failure::of(&Shared(Arc::new(reset())), None),
+            Failure::Reset
+        );
+        let any: Shared<dyn Error + Send + Sync> = Shared(Arc::new(reset()));
+        assert_eq!(Failure::of(&any, None), Failure::Reset);
     }
 
     #[test]

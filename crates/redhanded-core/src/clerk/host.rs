@@ -18,6 +18,10 @@ pub(super) fn is_told(verdict: &Verdict) -> bool {
 
 /// Compares what a verdict says about a host with what the stack says.
 pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
+    if is_blocked_in_pool(verdict, named) {
+        return wait_for_pool(verdict);
+    }
+    forget_call(verdict);
     if named.stacks.is_empty() && named.kinds.is_empty() {
         return;
     }
@@ -93,21 +97,42 @@ fn is_in_http_client(stack: &Stack) -> bool {
     })
 }
 
+/// A thread that is blocked in a call and on no socket may wait for anything: unless it is a pool,
+/// the host is not in it.
+pub(super) fn forget_call(verdict: &mut Verdict) {
+    if verdict.class == Class::BlockedThread {
+        verdict.peer.take_if(|peer| is_of_call_alone(peer));
+    }
+}
+
+fn is_of_call_alone(peer: &Peer) -> bool {
+    peer.name.is_some() && peer.address.is_none() && peer.state.is_none()
+}
+
 /// A pool that is waited for, and that does not connect.
 fn is_in_pool(named: &Named) -> bool {
     named.phase == Some(CallPhase::Pool) && !named.kinds.contains(&WaitKind::Socket)
 }
 
+/// A thread of its own that calls a host, and sleeps in the pool of its connections.
+fn is_blocked_in_pool(verdict: &Verdict, named: &Named) -> bool {
+    let on_no_socket = verdict.peer.as_ref().is_some_and(is_of_call_alone);
+    verdict.class == Class::BlockedThread && on_no_socket && !named.awaits && is_in_pool(named)
+}
+
 /// A call that has not told its phases: which one it is in, by the names of its client.
 fn settle(verdict: &mut Verdict, named: &Named) {
     let from_socket = verdict.peer.as_ref().and_then(|peer| peer.phase.clone());
-    if from_socket.is_none() && is_in_pool(named) {
+    // A thread is here for the socket that it sleeps on: its pool tries a connection.
+    if from_socket.is_none() && named.awaits && is_in_pool(named) {
         return wait_for_pool(verdict);
     }
     if waits_at_home(named) {
         return acquit(verdict, "a call to");
     }
-    let phase = named.phase.filter(|_| from_socket.is_none());
+    // A pool that waits for a socket asks whether it still works.
+    let of_host = named.phase.filter(|phase| *phase != CallPhase::Pool);
+    let phase = of_host.filter(|_| from_socket.is_none());
     if let Some(phase) = phase {
         let unreachable = matches!(phase, CallPhase::Dns | CallPhase::Connect | CallPhase::Tls);
         if unreachable {
@@ -137,8 +162,7 @@ fn wait_for_pool(verdict: &mut Verdict) {
         return;
     };
     peer.phase = Some(CallPhase::Pool.as_str().to_owned());
-    let host = verdict.waiting_for.take().map(|waiting| waiting.what);
-    let host = host.unwrap_or_default();
+    let host = crate::verdict::host(peer);
     verdict.class = Class::PoolWait;
     verdict.role = Role::Culprit;
     verdict.cause = format!("waiting for a connection to {host} of a pool");
@@ -256,6 +280,7 @@ mod tests {
         Named {
             phase,
             stacks: vec![Stack::default()],
+            awaits: true,
             kinds: kinds.to_vec(),
             ..Named::default()
         }
@@ -298,6 +323,40 @@ mod tests {
             (class, phase.as_deref()),
             (Class::UnreachableHost, Some("connect"))
         );
+    }
+
+    /// It tries a connection before it gives it away, or makes one.
+    #[test]
+    fn a_pool_that_waits_for_a_socket_waits_for_the_host() {
+        let named = in_phase(Some(CallPhase::Pool), &[WaitKind::Socket]);
+        let answer = (Class::SilentPeer, Some("wait_headers".to_owned()));
+        assert_eq!(settled(guarded(), &named), answer);
+        // A thread has no leaves that would say so, but it sleeps on the socket.
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        assert_eq!(settled(guarded(), &thread), answer);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_in_a_pool_on_no_socket_waits_for_the_pool() {
+        let mut blocked = guarded();
+        blocked.class = Class::BlockedThread;
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        let waits = (Class::PoolWait, Some("pool".to_owned()));
+        assert_eq!(settled(blocked.clone(), &thread), waits);
+        // The nearest innocents: elsewhere in the same call, and on a socket.
+        let elsewhere = Named {
+            phase: None,
+            ..thread
+        };
+        let mut verdict = blocked.clone();
+        refine(&mut verdict, &elsewhere, 0, [].into_iter());
+        assert_eq!((verdict.class, verdict.peer), (Class::BlockedThread, None));
+        let mut thread = in_phase(Some(CallPhase::Pool), &[]);
+        thread.awaits = false;
+        blocked.peer.as_mut().expect("named").state = Some("ESTABLISHED".into());
+        assert_eq!(settled(blocked, &thread).0, Class::BlockedThread);
     }
 
     #[test]

@@ -215,6 +215,7 @@ fn without_names(mut report: Report, stacks: Vec<Stack>) -> Report {
     if let Some(evidence) = &mut report.evidence {
         evidence.stacks = stacks;
     }
+    report.verdict.iter_mut().for_each(refine::forget_call);
     let is_pending = report.evidence.as_ref().is_none_or(|e| e.thread.is_none());
     let may_change = |v: &&mut Verdict| {
         v.class == Class::StuckAwait

@@ -37,6 +37,8 @@ pub(super) struct Named {
     pub(super) kinds: Vec<WaitKind>,
     /// The phase of an outbound call that its leaf is in, by the names of its client.
     pub(super) phase: Option<CallPhase>,
+    /// These are stacks of a pending future, not of a thread.
+    pub(super) awaits: bool,
     /// It does not wait at its leaf, but yields to tokio's scheduler.
     pub(super) yields: bool,
 }
@@ -126,8 +128,11 @@ fn to_stack(sampled: &Sampled, frames: Vec<Frame>) -> Stack {
 
 /// Who is to blame in these stacks. Pure.
 fn conclude(mut stacks: Vec<Stack>) -> Named {
-    let mut named = Named::default();
-    if stacks.first().is_some_and(|s| s.kind == StackKind::Await) {
+    let mut named = Named {
+        awaits: stacks.first().is_some_and(|s| s.kind == StackKind::Await),
+        ..Named::default()
+    };
+    if named.awaits {
         await_leaf(&mut stacks, &mut named);
     } else {
         named.culprit = shared_user_frame(&stacks).map(culprit_of);

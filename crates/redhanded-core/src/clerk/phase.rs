@@ -44,6 +44,7 @@ fn speaks_of(words: &[String]) -> Option<CallPhase> {
         "acquire",
         "get",
         "timeoutget",
+        "waitforinitialization",
         "gettimeout",
         "checkout",
         "poll",
@@ -93,6 +94,11 @@ mod tests {
                 CallPhase::Pool,
             ),
             (["bb8::api::Pool<M>::get", "app::f"], CallPhase::Pool),
+            (["r2d2::Pool<M>::get_timeout", "app::f"], CallPhase::Pool),
+            (
+                ["r2d2::Pool<M>::wait_for_initialization", "app::f"],
+                CallPhase::Pool,
+            ),
             (
                 ["tokio::net::addr::to_socket_addrs", "app::f"],
                 CallPhase::Dns,

@@ -1,7 +1,7 @@
 //! What names add to a verdict: the line to blame, the leaf, and who may hold what is waited for.
 
 use super::host;
-pub(super) use super::host::{is_about_a_host, is_told};
+pub(super) use super::host::{forget_call, is_about_a_host, is_told};
 use super::naming::Named;
 use redhanded_report::{Class, Confidence, Report, Role, Stack, StackKind, Verdict, WaitKind};
 use std::collections::HashSet;

@@ -1,6 +1,6 @@
 //! One poll has not returned, and its thread sleeps in the kernel.
 
-use super::hosts::{Wait, named_by_a_call};
+use super::hosts::{Wait, named_by_a_call, only_call};
 use super::{Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
@@ -37,9 +37,11 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     );
     let mut verdict = Verdict::new(Class::BlockedThread, Role::Culprit, confidence, cause);
     verdict.waiting_for = poll.waiting_for.clone();
-    verdict.peer = poll
-        .peer
-        .as_ref()
-        .map(|peer| named_by_a_call(peer, observed));
+    verdict.peer = match &poll.peer {
+        Some(peer) => Some(named_by_a_call(peer, observed)),
+        // It may wait for a connection of a pool, which its names can tell.
+        None if observed.on_blocking_thread => only_call(observed),
+        None => None,
+    };
     Some(verdict)
 }

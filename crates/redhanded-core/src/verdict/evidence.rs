@@ -30,6 +30,9 @@ pub struct Observed {
     /// The outbound calls that it has open, in the order in which they were begun.
     #[serde(default)]
     pub calls: Vec<CallSeen>,
+    /// Connections of pools that it has taken: it waits for none of them, but they know whose a socket is.
+    #[serde(default)]
+    pub held: Vec<CallSeen>,
     /// Its finished outbound calls, summed up per host.
     #[serde(default)]
     pub totals: Vec<CallTotal>,

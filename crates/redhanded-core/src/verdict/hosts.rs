@@ -153,7 +153,7 @@ impl Wait {
         };
         Some(Self {
             stage,
-            peer: peer.clone(),
+            peer: named_by_a_call(peer, observed),
             received_bytes: 0,
             others: others.iter().map(|(_, peer)| (*peer).clone()).collect(),
             // What was silent before anybody asked is not late.
@@ -166,10 +166,15 @@ impl Wait {
 
     fn of_thread(observed: &Observed) -> Option<Self> {
         let poll = observed.poll.as_ref()?;
-        let peer = named_by_a_call(poll.peer.as_ref()?, observed);
         if !poll.is_mostly_asleep() {
             return None;
         }
+        let peer = match &poll.peer {
+            Some(peer) => named_by_a_call(peer, observed),
+            // A driver that has a runtime of its own waits for all of its sockets at once.
+            None if poll.syscall.as_deref().is_some_and(waits_for_many) => only_call(observed)?,
+            None => return None,
+        };
         let never_ran = poll.timeslices == Some(0) && poll.asleep == poll.samples;
         Some(Self {
             stage: Stage::of_socket(&peer)?,
@@ -295,20 +300,36 @@ pub(super) fn peer_of(call: &CallSeen) -> Peer {
     peer
 }
 
-/// A peer that a socket has told, with the name by which the only fitting call has asked for it.
+/// A peer that a socket has told, with the name by which the only host that fits was asked for, by
+/// a call or by who has a connection of its pool.
 pub(super) fn named_by_a_call(peer: &Peer, observed: &Observed) -> Peer {
     let mut peer = peer.clone();
     let fits =
         |call: &&CallSeen| call.port.is_none() || peer.port.is_none() || call.port == peer.port;
-    let mut fitting = observed.calls.iter().filter(fits);
-    if let (Some(call), None) = (fitting.next(), fitting.next()) {
+    let mut fitting = observed.calls.iter().chain(&observed.held).filter(fits);
+    if let Some(call) = fitting.next()
+        && fitting.all(|other| is_same_host(call, other))
+    {
         peer.name = Some(call.host.clone());
     }
     peer
 }
 
+/// The host that a thread calls, where it calls no other: nothing but the call itself tells it.
+pub(super) fn only_call(observed: &Observed) -> Option<Peer> {
+    let (call, others) = observed.calls.split_first()?;
+    let alone = others.iter().all(|other| is_same_host(call, other));
+    alone.then(|| peer_of(call))
+}
+
+fn waits_for_many(syscall: &str) -> bool {
+    ["epoll", "poll", "ppoll", "select", "pselect"]
+        .iter()
+        .any(|name| syscall.starts_with(name))
+}
+
 /// `10.0.0.7:5432 (db1)`, or as much of it as is known.
-pub(super) fn host(peer: &Peer) -> String {
+pub(crate) fn host(peer: &Peer) -> String {
     let (address, port) = (peer.address.as_deref(), peer.port);
     let name = peer.name.as_deref();
     match (address, name) {
@@ -489,6 +510,39 @@ pub(super) mod tests {
         assert_eq!(wait.confidence, Confidence::Suspected);
         let wait = Wait::of(&calling(&[a.clone(), a])).expect("waits");
         assert_eq!(wait.confidence, Confidence::Likely);
+    }
+
+    #[test]
+    fn who_holds_a_connection_knows_whose_a_socket_is() {
+        let mut observed = pending(&[peer("10.0.0.7", 5432, Some("ESTABLISHED"), None)]);
+        observed.held = vec![call("db1", 5432, Some(CallPhase::Pool))];
+        let name = |observed: &Observed| Wait::of(observed).expect("waits").peer.name;
+        assert_eq!(name(&observed).as_deref(), Some("db1"));
+        observed.held.push(call("db1", 5432, None));
+        assert_eq!(name(&observed).as_deref(), Some("db1"), "the same host");
+        // The nearest innocents: another port, and two hosts with the same.
+        observed.held = vec![call("cache1", 6379, None)];
+        assert_eq!(name(&observed), None);
+        observed.held = vec![call("db1", 5432, None), call("db2", 5432, None)];
+        assert_eq!(name(&observed), None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_many_things_waits_for_the_host_that_it_calls() {
+        let mut observed = blocked(Peer::default(), true);
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.peer, poll.syscall) = (None, Some("epoll_wait".into()));
+        assert!(Wait::of(&observed).is_none(), "it calls nobody");
+        observed.calls = vec![call("db1", 5432, None)];
+        let wait = Wait::of(&observed).expect("waits");
+        assert_eq!(wait.host(), "db1:5432");
+        assert!(wait.peer.inferred);
+        observed.calls.push(call("db2", 5432, None));
+        assert!(Wait::of(&observed).is_none(), "one of two");
+        // A lock is no host.
+        observed.calls.truncate(1);
+        observed.poll.as_mut().expect("inside").syscall = Some("futex".into());
+        assert!(Wait::of(&observed).is_none());
     }
 
     #[test]

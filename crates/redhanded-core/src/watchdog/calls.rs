@@ -66,8 +66,7 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
         let opener = call.opener;
         // A connection that a client finishes in a task of its own is nobody's any more.
         let given_away = call.is_elsewhere() && call.kind == Call::CONNECTION;
-        !(call.is_held() || given_away)
-            && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
+        !given_away && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
     };
     let polled = last_poll(slot);
     let seen = |call: &Arc<CallState>| {
@@ -78,7 +77,10 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
         }
         seen
     };
-    observed.calls = known.open.iter().filter(own).map(seen).collect();
+    let own = known.open.iter().filter(own);
+    let (held, waiting): (Vec<_>, Vec<_>) = own.partition(|call| call.is_held());
+    observed.calls = waiting.into_iter().map(seen).collect();
+    observed.held = held.into_iter().map(seen).collect();
     observed.totals = known.totals.iter().map(total).collect();
 }
 

@@ -1,6 +1,6 @@
 //! The other end of a socket that a blocked thread waits for.
 
-use super::{fd, memory, wait};
+use super::{fd, memory, sockets, wait};
 use crate::Syscall;
 use redhanded_report::Peer;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,6 +11,9 @@ const ADDRESS_BYTES: usize = size_of::<libc::sockaddr_storage>();
 const SO_PEERNAME: i32 = 28;
 
 pub(crate) fn peer_of(syscall: &Syscall) -> Option<Peer> {
+    if wait::is_epoll(syscall.number) {
+        return sockets::only_one(wait::descriptor(syscall.args[0])?);
+    }
     let socket = socket_of(syscall)?;
     if fd::kind(socket)? != fd::Kind::Socket {
         return None;

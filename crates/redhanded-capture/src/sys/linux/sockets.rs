@@ -100,6 +100,26 @@ fn connection_to(remotes: &[SocketAddr], socket: i32) -> Option<ConnectionSeen> 
     })
 }
 
+/// The other end of the only socket in a set, as a driver has it that blocks its thread in a runtime of its own.
+pub(super) fn only_one(set: i32) -> Option<Peer> {
+    /// Who blocks in a set of its own has a few.
+    const MOST: usize = 16;
+    let file = File::open(format!("/proc/self/fdinfo/{set}")).ok()?;
+    let lines = BufReader::new(file.take(MOST_BYTES)).lines();
+    let targets: Vec<Target> = lines
+        .map_while(Result::ok)
+        .filter_map(|line| Target::parse(&line))
+        .take(MOST + 1)
+        .collect();
+    if targets.len() > MOST {
+        return None;
+    }
+    let mut seen = targets.iter().filter_map(Target::look);
+    // Where something has come, it is about to wake up.
+    let only = seen.next().filter(|socket| socket.unread_bytes == 0)?;
+    seen.next().is_none().then_some(only.peer)
+}
+
 /// What an epoll set says about one descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
@@ -320,5 +340,32 @@ mod tests {
             unsafe { libc::close(descriptor) };
         }
         assert_eq!(targets(set, &[1 << 20], &mut 0), []);
+    }
+
+    #[test]
+    fn the_only_socket_of_a_set_and_none_of_two() {
+        use std::net::{TcpListener, TcpStream};
+        use std::os::fd::AsRawFd;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let connect = || TcpStream::connect(address).expect("it listens");
+        let (one, other) = (connect(), connect());
+        // SAFETY: no arguments but a flag; the descriptor is closed below.
+        let set = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        let add = |stream: &TcpStream| {
+            let (mut event, fd) = (libc::epoll_event { events: 0, u64: 0 }, stream.as_raw_fd());
+            // SAFETY: both descriptors are open, and `event` lives for the call.
+            let added = unsafe { libc::epoll_ctl(set, libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+            assert_eq!(added, 0);
+        };
+        assert_eq!(only_one(set), None);
+        add(&one);
+        let peer = only_one(set).expect("there is one");
+        assert_eq!(peer.port, Some(address.port()));
+        assert_eq!(peer.state.as_deref(), Some("ESTABLISHED"));
+        add(&other);
+        assert_eq!(only_one(set), None);
+        // SAFETY: ours, and closed once.
+        unsafe { libc::close(set) };
     }
 }

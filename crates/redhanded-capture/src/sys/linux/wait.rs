@@ -20,9 +20,8 @@ pub(crate) fn waits_for(syscall: &Syscall) -> Option<WaitingFor> {
         libc::SYS_open | libc::SYS_openat | libc::SYS_openat2 => return Some(opened(syscall)),
         libc::SYS_poll | libc::SYS_ppoll => return Some(polled(syscall)),
         libc::SYS_pause | libc::SYS_rt_sigtimedwait | libc::SYS_rt_sigsuspend => WaitKind::Other,
-        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_select | libc::SYS_pselect6 => {
-            WaitKind::Other
-        }
+        libc::SYS_select | libc::SYS_pselect6 => WaitKind::Other,
+        number if is_epoll(number) => WaitKind::Other,
         libc::SYS_io_uring_enter | libc::SYS_io_getevents => WaitKind::Other,
         number if takes_path(number) => WaitKind::File,
         number if takes_descriptor(number) => return behind(descriptor(syscall.args[0])?, name),
@@ -95,6 +94,14 @@ fn takes_path(number: i64) -> bool {
             | libc::SYS_sync
             | libc::SYS_syncfs
             | libc::SYS_msync
+    )
+}
+
+/// Calls that wait for whatever a set of descriptors has.
+pub(super) fn is_epoll(number: i64) -> bool {
+    matches!(
+        number,
+        libc::SYS_epoll_wait | libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2
     )
 }
 
