@@ -98,10 +98,10 @@ where
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         let mut inner = this.inner;
-        let frame = match this.call {
-            Some(call) => ready!(call.within(|| inner.as_mut().poll_frame(cx))),
-            None => ready!(inner.as_mut().poll_frame(cx)),
-        };
+        if let Some(call) = this.call {
+            call.polled();
+        }
+        let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(call), Some(data)) = (&*this.call, frame.data_ref()) {

@@ -140,7 +140,7 @@ mod tests {
             row.clone(),
             None,
             what,
-            true,
+            (None, true),
             0,
         ))
     }

@@ -117,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     fn call(row: &Arc<Row>, at_ns: u64) -> Arc<CallState> {
-        let state = CallState::new("http".into(), row.clone(), None, None, true, at_ns);
+        let state = CallState::new("http".into(), row.clone(), None, None, (None, true), at_ns);
         let call = Arc::new(state);
         row.begin(&call);
         call

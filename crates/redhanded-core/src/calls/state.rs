@@ -68,12 +68,13 @@ pub(crate) struct Attempt {
 }
 
 impl CallState {
+    #[inline]
     pub(crate) fn new(
         kind: Cow<'static, str>,
         row: Arc<Row>,
         opener: Option<Opener>,
         what: Option<Box<str>>,
-        measured: bool,
+        (phase, measured): (Option<CallPhase>, bool),
         now_ns: u64,
     ) -> Self {
         Self {
@@ -83,7 +84,7 @@ impl CallState {
             what,
             started_ns: now_ns,
             measured,
-            phase: AtomicU8::new(0),
+            phase: AtomicU8::new(phase.map_or(0, CallPhase::number)),
             phase_since_ns: AtomicU64::new(now_ns),
             spent_ns: [const { AtomicU64::new(0) }; PHASES],
             sent_bytes: AtomicU64::new(0),
@@ -109,11 +110,6 @@ impl CallState {
     }
     pub(crate) fn spent_ns(&self, phase: CallPhase) -> u64 {
         self.spent_ns[phase as usize].load(Ordering::Relaxed)
-    }
-
-    /// It has been in `phase` from its beginning.
-    pub(crate) fn begin_in(&self, phase: CallPhase) {
-        self.phase.store(phase.number(), Ordering::Release);
     }
 
     /// Goes over to `phase`; the one before is over, and its time is booked.

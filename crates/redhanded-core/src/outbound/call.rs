@@ -72,10 +72,7 @@ impl Call {
             what.truncate(what.floor_char_boundary(WHAT_BYTES));
             what.into_boxed_str()
         });
-        let state = CallState::new(kind, row, opener, what, measured, now_ns());
-        if let Some(phase) = phase {
-            state.begin_in(phase);
-        }
+        let state = CallState::new(kind, row, opener, what, (phase, measured), now_ns());
         let state = Arc::new(state);
         state.row.begin(&state);
         let request = slot.map(|slot| {
@@ -146,9 +143,9 @@ impl Call {
         })?
     }
 
-    /// Runs `work`, such as a poll, as part of this call: connectors find it by
-    /// [`CallHandle::here`], and the watchdog sees that it is being driven.
-    pub fn within<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// It is being polled now: the watchdog then sees that its request waits for it. Part of
+    /// [`within`](Self::within).
+    pub fn polled(&self) {
         if let Some(opener) = self.opener {
             let polling = Worker::known().and_then(Worker::current);
             if polling == Some(opener.key) {
@@ -157,6 +154,12 @@ impl Call {
                 self.state.set_elsewhere();
             }
         }
+    }
+
+    /// Runs `work`, such as a poll, as part of this call: connectors find it by
+    /// [`CallHandle::here`], and the watchdog sees that it is being driven.
+    pub fn within<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.polled();
         here::within(&self.state, work)
     }
 
