@@ -44,8 +44,7 @@ impl ClientLayer {
     /// Whom it calls, where the URI does not say: a tonic channel knows, and its requests do not.
     ///
     /// ```
-    /// use redhanded_connect::{ClientLayer, RequestBody};
-    /// # fn of(channel: tower::util::BoxService<http::Request<()>, (), ()>) {}
+    /// use redhanded_connect::ClientLayer;
     /// let layer = ClientLayer::new().peer("inventory:50051");
     /// // ServiceBuilder::new()
     /// //     .layer(layer)

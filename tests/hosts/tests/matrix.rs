@@ -162,7 +162,6 @@ async fn every_call_is_caught_with_host_port_and_phase() {
         running.abort();
     }
     let right = cases.len() - wrongs.len();
-    println!("{right} of {} right", cases.len());
     assert!(
         wrongs.is_empty(),
         "{right} right, wrong are:\n{}",
