@@ -35,14 +35,14 @@ mod work;
 mod worker;
 
 pub use accepting::{Accepting, InAccept};
-pub use calls::{CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
+pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
 pub use current::Current;
 pub use engine::{Ends, Engine, Stats};
 pub use install::{Installed, install};
 pub use outbound::{
-    Acquiring, Always, Authority, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
+    Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
 pub use work::{Asked, Job, Watched};

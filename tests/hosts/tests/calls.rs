@@ -392,6 +392,57 @@ async fn failures_are_counted_by_kind() {
     }
 }
 
+/// Whatever stands for a host is taken, and told so that it harms no terminal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_takes_whatever_stands_for_a_host() {
+    let (redhanded, reports) = install("names");
+    for (n, (given, shown, port)) in [
+        ("db7.hosts.test:99999", "db7.hosts.test:99999", None),
+        ("db7.hosts.test:0", "db7.hosts.test", None),
+        ("[fe80::7%eth0]:5432", "fe80::7%eth0", Some(5432)),
+        (
+            "postgres://app:secret@db8.hosts.test:5433/shop",
+            "db8.hosts.test",
+            Some(5433),
+        ),
+        (
+            "evil\u{1b}[2J.hosts.test:80",
+            "evil%1B[2J.hosts.test",
+            Some(80),
+        ),
+        ("", "", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("names-{n}");
+        let hangs = redhanded::outbound("postgres", given)
+            .statement("ALTER ROLE app PASSWORD='hunter2'")
+            .run(async {
+                let answer = tokio::sync::Notify::new();
+                answer.notified().await; // nobody will
+            });
+        let running = job(&redhanded, &name, hangs);
+        let report = found(&reports, &name, |r| {
+            r.evidence.as_ref().is_some_and(|e| !e.outbound.is_empty())
+        })
+        .await;
+        let call = report.evidence.as_ref().unwrap().outbound[0].clone();
+        assert_eq!(
+            (call.peer.name.as_deref(), call.peer.port),
+            (Some(shown), port),
+            "{given:?}"
+        );
+        assert!(!call.what.unwrap().contains("hunter2"));
+        let line = serde_json::to_string(&*report).unwrap();
+        assert!(
+            !line.contains("\\u001b") && !line.contains("secret"),
+            "{line}"
+        );
+        running.abort();
+    }
+}
+
 /// A host that resets every connection once it was asked.
 async fn resets() -> SocketAddr {
     let listener = TcpListener::bind(ANYWHERE).await.unwrap();

@@ -3,6 +3,7 @@
 //!
 //! Data only: who calls is found in [`outbound`](crate::outbound), and `registry` keeps the ledgers.
 
+mod authority;
 pub(crate) mod connections;
 mod failure;
 mod ledger;
@@ -11,6 +12,7 @@ mod phase;
 mod row;
 mod state;
 
+pub use authority::Authority;
 pub use failure::Failure;
 pub use peers::{Peers, peers};
 pub use phase::CallPhase;
@@ -20,3 +22,6 @@ pub(crate) use ledger::{Ledger, Total};
 pub(crate) use peers::row_of;
 pub(crate) use row::Row;
 pub(crate) use state::{Attempt, CallState, Opener};
+
+/// The kind of a connection that is no part of another call.
+pub(crate) const CONNECTION: &str = "connection";

@@ -2,8 +2,7 @@
 
 use super::failure::FAILURES;
 use super::phase::PHASES;
-use super::{CallPhase, CallState, Failure};
-use crate::outbound::Authority;
+use super::{Authority, CallPhase, CallState, Failure};
 use crate::redact::printable;
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;

@@ -53,7 +53,6 @@ fn peer(call: &CallState, case: &Case) -> Peer {
     let mut peer = Peer::default();
     peer.name = Some(call.row.host.to_string());
     peer.port = call.row.port;
-    peer.inferred = !call.measured;
     if let Some(address) = call.address() {
         peer.address = Some(address.ip().to_string());
         peer.port = Some(address.port());

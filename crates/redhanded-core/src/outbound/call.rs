@@ -1,7 +1,7 @@
 //! A call that is being made, in the hands of who makes it.
 
-use super::{Authority, here};
-use crate::calls::{CallPhase, CallState, Failure, Opener, connections, row_of};
+use super::here;
+use crate::calls::{Authority, CallPhase, CallState, Failure, Opener, connections, row_of};
 use crate::family;
 use crate::redact::printable;
 use crate::registry::Slot;
@@ -32,7 +32,7 @@ pub struct Call {
 
 impl Call {
     /// The kind of a connection that is no part of another call.
-    pub const CONNECTION: &str = "connection";
+    pub const CONNECTION: &str = crate::calls::CONNECTION;
 
     /// Begins a call of some `kind` (`http`, `postgres`, …) whose phases its maker will tell. `what` is
     /// what it asks, of which 512 bytes are kept, and which is redacted before it is reported.

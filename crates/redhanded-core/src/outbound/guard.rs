@@ -1,7 +1,7 @@
 //! A guard for calls of any client: a driver, a cache, a mailer.
 
-use super::{Authority, Call};
-use crate::calls::CallPhase;
+use super::Call;
+use crate::calls::{Authority, CallPhase};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::error::Error;

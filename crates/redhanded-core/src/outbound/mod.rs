@@ -2,11 +2,9 @@
 //!
 //! [`Outbound`] is the guard for anything; the crate `redhanded-connect` makes [`Call`]s for HTTP.
 
-mod authority;
 mod call;
 mod guard;
 mod here;
 
-pub use authority::Authority;
 pub use call::{Call, CallHandle};
 pub use guard::{Acquiring, Always, Calling, Ending, Fallible, Held, Outbound};

@@ -293,7 +293,8 @@ fn is_same_host(a: &CallSeen, b: &CallSeen) -> bool {
 pub(super) fn peer_of(call: &CallSeen) -> Peer {
     let mut peer = call.socket.clone().unwrap_or_default();
     peer.name = Some(call.host.clone());
-    peer.port = call.port.or(peer.port);
+    // What it was asked for by may be a scheme's default, and a resolver's word counts more.
+    peer.port = peer.port.or(call.port);
     let told = call.phase.map(|phase| phase.as_str().to_owned());
     peer.phase = told.or(peer.phase);
     peer.inferred = call.inferred || call.phase.is_none();
@@ -480,6 +481,14 @@ pub(super) mod tests {
         assert_eq!(host(&named), "db1:5432");
         named.name = Some("::1".into());
         assert_eq!(host(&named), "[::1]:5432");
+    }
+
+    #[test]
+    fn the_port_is_the_one_that_is_connected_to() {
+        let mut connecting = call("db1", 80, Some(CallPhase::Connect));
+        connecting.socket = Some(peer("10.0.0.7", 8080, None, None));
+        let wait = Wait::of(&calling(&[connecting])).expect("waits");
+        assert_eq!(wait.host(), "10.0.0.7:8080 (db1)");
     }
 
     #[test]

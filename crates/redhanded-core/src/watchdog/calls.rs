@@ -2,9 +2,8 @@
 
 use super::pauses::Pauses;
 use super::standing::ms;
-use crate::calls::{CallPhase, CallState, Total};
+use crate::calls::{CONNECTION, CallPhase, CallState, Total};
 use crate::family;
-use crate::outbound::Call;
 use crate::registry::{Key, Slot};
 use crate::verdict::{CallSeen, CallTotal, Observed};
 use redhanded_capture::sockets_to;
@@ -42,7 +41,7 @@ impl Known {
     pub(super) fn connected(&self) -> Vec<SocketAddr> {
         let recent = self.recent.iter();
         recent
-            .filter(|call| call.kind == Call::CONNECTION && call.failure().is_none())
+            .filter(|call| call.kind == CONNECTION && call.failure().is_none())
             .filter_map(|call| call.address())
             .collect()
     }
@@ -65,7 +64,7 @@ pub(super) fn observe(observed: &mut Observed, slot: &'static Slot, pauses: &Pau
     let own = |call: &&Arc<CallState>| {
         let opener = call.opener;
         // A connection that a client finishes in a task of its own is nobody's any more.
-        let given_away = call.is_elsewhere() && call.kind == Call::CONNECTION;
+        let given_away = call.is_elsewhere() && call.kind == CONNECTION;
         !given_away && opener.is_some_and(|o| (o.slot, o.generation) == (key, generation))
     };
     let polled = last_poll(slot);
