@@ -1,10 +1,16 @@
 //! The world outside of the site, in this process: a thumbnail store and two remote hosts. Threads
 //! of their own, so that the site's troubles are the site's alone.
 
+use hyper_util::client::legacy::connect::dns::Name;
 use socket2::{Domain, Socket, Type};
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::io::{BufRead, BufReader, Error, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tower_service::Service;
 
 /// The store never answers for this user: the disk with that thumbnail hangs.
 pub(crate) const NO_ANSWER_FOR: &str = "mallory";
@@ -15,12 +21,13 @@ pub(crate) const SWALLOWED: &str = "swallowed.example";
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// What a name server would know.
+/// What a name server would know; a client's resolver, too.
+#[derive(Clone)]
 pub(crate) struct Hosts {
     friendly: SocketAddr,
     swallowed: SocketAddr,
     /// The queue is full as long as these are open.
-    _fillers: (Socket, Vec<TcpStream>),
+    _fillers: Arc<(Socket, Vec<TcpStream>)>,
 }
 
 impl Hosts {
@@ -30,7 +37,7 @@ impl Hosts {
         Ok(Self {
             friendly,
             swallowed,
-            _fillers: fillers,
+            _fillers: Arc::new(fillers),
         })
     }
 
@@ -40,6 +47,20 @@ impl Hosts {
             SWALLOWED => Some(self.swallowed),
             _ => None,
         }
+    }
+}
+
+impl Service<Name> for Hosts {
+    type Response = std::option::IntoIter<SocketAddr>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        ready(Ok(self.resolve(name.as_str()).into_iter()))
     }
 }
 
@@ -85,7 +106,10 @@ fn answer(mut client: TcpStream) -> std::io::Result<()> {
     while asked.read_line(&mut line)? > 2 {
         line.clear();
     }
-    client.write_all(b"HTTP/1.0 200 OK\r\n\r\n{\"software\":\"identica\"}\n")
+    // HTTP/1.0: the answer ends where the connection does, so no pool keeps it.
+    client.write_all(
+        b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"software\":\"identica\"}\n",
+    )
 }
 
 /// A listener that accepts nothing and whose queue is full: the kernel drops further SYN packets,

@@ -4,7 +4,7 @@ use crate::avatars::{Thumbnails, avatar};
 use crate::boosts::{Timelines, boost};
 use crate::cache::Cache;
 use crate::database::Database;
-use crate::federation::federate;
+use crate::federation::{Remotes, federate};
 use crate::jobs::Jobs;
 use crate::notices::{generate, home, notice, user};
 use crate::outside::{Hosts, thumbnail_store};
@@ -27,7 +27,7 @@ pub(crate) struct Site {
     pub(crate) search: Search,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) timelines: Timelines,
-    pub(crate) hosts: Hosts,
+    pub(crate) remotes: Remotes,
     pub(crate) jobs: Jobs,
 }
 
@@ -40,7 +40,7 @@ impl Site {
             search: Search::new()?,
             thumbnails: Thumbnails::new(thumbnail_store()?),
             timelines: Timelines::new(),
-            hosts: Hosts::start()?,
+            remotes: Remotes::new(Hosts::start()?),
             jobs: Jobs::start(queue, deliveries),
         })
     }

@@ -107,20 +107,19 @@ fn four_are_caught_and_no_innocent_is_accused() {
     );
     assert_eq!(blocked["peer"]["address"], "127.0.0.1", "{blocked}");
     assert!(blocked["peer"]["port"].as_u64() > Some(0), "{blocked}");
-    let state = &unreachable["peer"]["state"];
-    assert_eq!(state, "SYN_SENT", "{unreachable}");
-    assert!(
-        unreachable["peer"]["port"].as_u64() > Some(0),
-        "{unreachable}"
-    );
+    assert_swallowed(&unreachable["peer"]);
+    // What it hangs in is told by the call itself: with its name, not only where its packets go.
+    let calls = calls_of(unreachable, &log);
+    let open: Vec<&Value> = calls.iter().filter(|call| call["open"] == true).collect();
+    let [call] = open[..] else {
+        panic!("not one open call: {calls:?}");
+    };
+    assert_eq!(call["what"], "GET /nodeinfo", "{call}");
+    assert_swallowed(&call["peer"]);
+    assert!(call["peer"]["port"].as_u64() > Some(0), "{call}");
+    assert_eq!(call["peer"]["port"], unreachable["peer"]["port"], "{call}");
     // What it asked before it hung is told, though all of it was answered.
-    let told = std::fs::read_to_string(&log).expect("the log");
-    let calls = told
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
-        .filter(|report| report["id"] == holder["id"])
-        .find_map(|report| report["evidence"]["outbound"].as_array().cloned());
-    let calls = calls.unwrap_or_else(|| panic!("no calls of {holder} in {told}"));
+    let calls = calls_of(holder, &log);
     for (kind, what) in [("database", "SELECT "), ("queue", "SEND /queue/")] {
         let asked = |call: &Value| {
             let found = call["what"].as_str().unwrap_or_default();
@@ -133,6 +132,29 @@ fn four_are_caught_and_no_innocent_is_accused() {
         victims.iter().any(|v| v["victim_of"] == holder["id"]),
         "{all}"
     );
+}
+
+/// The host by its name, and what the call has come to.
+#[track_caller]
+fn assert_swallowed(peer: &Value) {
+    for (key, wanted) in [
+        ("name", "swallowed.example"),
+        ("phase", "connect"),
+        ("state", "SYN_SENT"),
+    ] {
+        assert_eq!(peer[key], wanted, "{key} of {peer}");
+    }
+}
+
+/// The outbound calls that the log tells of a request.
+fn calls_of(caught: &Value, log: &Path) -> Vec<Value> {
+    let told = std::fs::read_to_string(log).expect("the log");
+    let calls = told
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+        .filter(|report| report["id"] == caught["id"])
+        .find_map(|report| report["evidence"]["outbound"].as_array().cloned());
+    calls.unwrap_or_else(|| panic!("no calls of {caught} in {told}"))
 }
 
 #[test]
