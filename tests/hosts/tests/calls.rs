@@ -410,7 +410,6 @@ async fn a_guard_takes_whatever_stands_for_a_host() {
             "evil%1B[2J.hosts.test",
             Some(80),
         ),
-        ("", "", None),
     ]
     .into_iter()
     .enumerate()

@@ -10,6 +10,7 @@ mod ledger;
 mod peers;
 mod phase;
 mod row;
+mod seen;
 mod state;
 
 pub use authority::Authority;
@@ -17,10 +18,12 @@ pub use failure::Failure;
 pub use peers::{Peers, peers};
 pub use phase::CallPhase;
 pub use row::{PeerStats, PhaseStats};
+pub use seen::{CallSeen, CallTotal};
 
 pub(crate) use ledger::{Ledger, Total};
 pub(crate) use peers::row_of;
 pub(crate) use row::Row;
+pub(crate) use seen::spelled;
 pub(crate) use state::{Attempt, CallState, Opener};
 
 /// The kind of a connection that is no part of another call.

@@ -1,9 +1,8 @@
 //! The outbound calls of a look, as the record has them: redacted, with their times in milliseconds.
 
-use crate::calls::{Attempt, CallPhase, CallState};
+use crate::calls::{Attempt, CallPhase, CallSeen, CallState, CallTotal};
 use crate::case::Case;
 use crate::redact::{Redactor, printable};
-use crate::verdict::{CallSeen, CallTotal};
 use redhanded_report::{OutboundCall, OutboundTotal, Peer, Tried};
 
 /// The calls of `case`, the open ones first.

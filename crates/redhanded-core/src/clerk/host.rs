@@ -162,7 +162,7 @@ fn wait_for_pool(verdict: &mut Verdict) {
         return;
     };
     peer.phase = Some(CallPhase::Pool.as_str().to_owned());
-    let host = crate::verdict::host(peer);
+    let host = crate::calls::spelled(peer);
     verdict.class = Class::PoolWait;
     verdict.role = Role::Culprit;
     verdict.cause = format!("waiting for a connection to {host} of a pool");

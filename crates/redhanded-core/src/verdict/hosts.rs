@@ -1,7 +1,7 @@
 //! Which host a request waits for, if it waits for one: what the rules about hosts share.
 
 use super::{CallSeen, Look, Observed, spoken};
-use crate::calls::CallPhase;
+use crate::calls::{CallPhase, spelled as host};
 use redhanded_report::{Class, Confidence, Peer, Role, Verdict, WaitKind, WaitingFor};
 
 /// What is to be had of a host.
@@ -327,28 +327,6 @@ fn waits_for_many(syscall: &str) -> bool {
     ["epoll", "poll", "ppoll", "select", "pselect"]
         .iter()
         .any(|name| syscall.starts_with(name))
-}
-
-/// `10.0.0.7:5432 (db1)`, or as much of it as is known.
-pub(crate) fn host(peer: &Peer) -> String {
-    let (address, port) = (peer.address.as_deref(), peer.port);
-    let name = peer.name.as_deref();
-    match (address, name) {
-        (Some(address), Some(name)) if address != name => {
-            format!("{} ({name})", with_port(address, port))
-        }
-        (Some(address), _) => with_port(address, port),
-        (None, Some(name)) => with_port(name, port),
-        (None, None) => with_port("an unknown address", port),
-    }
-}
-
-fn with_port(host: &str, port: Option<u16>) -> String {
-    match port {
-        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
 }
 
 #[cfg(all(test, not(redhanded_loom)))]

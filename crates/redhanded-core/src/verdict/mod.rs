@@ -25,7 +25,6 @@ pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 pub use evidence::{
     At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll,
 };
-pub(crate) use hosts::host;
 use redhanded_report::{Confidence, Verdict};
 
 type Rule = fn(&Observed) -> Option<Verdict>;

@@ -1,8 +1,8 @@
 //! Waits for a connection of a pool, which others have.
 
-use super::hosts::{host, is_most_of_it, open_calls, peer_of};
+use super::hosts::{is_most_of_it, open_calls, peer_of};
 use super::{CallSeen, Observed, spoken};
-use crate::calls::CallPhase;
+use crate::calls::{CallPhase, spelled as host};
 use redhanded_report::{Class, Confidence, Role, Verdict, WaitKind, WaitingFor};
 
 /// Holders that the sentence names.

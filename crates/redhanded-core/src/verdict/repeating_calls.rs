@@ -1,7 +1,8 @@
 //! Makes progress, but repeats outbound calls: a retry storm, pages without end, a redirect loop.
 
-use super::hosts::{host, is_most_of_it, open_calls};
+use super::hosts::{is_most_of_it, open_calls};
 use super::{CallTotal, Observed, spoken};
+use crate::calls::spelled as host;
 use redhanded_report::{Class, Confidence, Peer, Role, Verdict};
 
 /// Fewer calls to one host are what requests make.
