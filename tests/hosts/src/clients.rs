@@ -23,6 +23,8 @@ pub enum Way {
     HyperTls,
     /// The same, HTTP/2.
     Hyper2,
+    /// HTTP/2 over rustls.
+    Hyper2Tls,
     /// reqwest, HTTP/1.
     Reqwest,
     /// The same over rustls.
@@ -35,10 +37,11 @@ pub enum Way {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Hyper,
         Self::HyperTls,
         Self::Hyper2,
+        Self::Hyper2Tls,
         Self::Reqwest,
         Self::ReqwestTls,
         Self::Reqwest2,
@@ -47,12 +50,15 @@ impl Way {
 
     /// Over TLS.
     pub fn is_secured(self) -> bool {
-        matches!(self, Self::HyperTls | Self::ReqwestTls)
+        matches!(self, Self::HyperTls | Self::Hyper2Tls | Self::ReqwestTls)
     }
 
     /// HTTP/2.
     pub fn is_http2(self) -> bool {
-        matches!(self, Self::Hyper2 | Self::Reqwest2 | Self::Tonic)
+        matches!(
+            self,
+            Self::Hyper2 | Self::Hyper2Tls | Self::Reqwest2 | Self::Tonic
+        )
     }
 
     /// Its calls tell their phases, also after their connection.
@@ -92,7 +98,7 @@ impl Clients {
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls::client())
             .https_only()
-            .enable_http1()
+            .enable_all_versions()
             .wrap_connector(tcp());
         let reqwest = || {
             let builder = reqwest::Client::builder()
@@ -116,7 +122,7 @@ impl Clients {
         match way {
             Way::Hyper => by_hyper(&self.hyper, &url, upload).await,
             Way::Hyper2 => by_hyper(&self.hyper2, &url, upload).await,
-            Way::HyperTls => by_hyper(&self.hyper_tls, &url, upload).await,
+            Way::HyperTls | Way::Hyper2Tls => by_hyper(&self.hyper_tls, &url, upload).await,
             Way::Reqwest | Way::ReqwestTls => by_reqwest(&self.reqwest, &url, upload).await,
             Way::Reqwest2 => by_reqwest(&self.reqwest2, &url, upload).await,
             Way::Tonic => by_tonic(host, port).await,

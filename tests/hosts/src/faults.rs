@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// How a host lets a call hang.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,8 +38,8 @@ pub async fn start(fault: Fault, secured: bool, http2: bool) -> Option<SocketAdd
         Fault::NoName => None,
         Fault::FullBacklog => Some(black_hole(Ipv4Addr::LOCALHOST.into(), 0)),
         Fault::AcceptThenSilence => Some(keep(TcpListener::bind(LOOPBACK).await.unwrap())),
-        Fault::ZeroWindow => Some(h2(Some(0)).await),
-        Fault::BodyStops if http2 => Some(h2(None).await),
+        Fault::ZeroWindow => Some(h2(Some(0), secured).await),
+        Fault::BodyStops if http2 => Some(h2(None, secured).await),
         _ if http2 => Some(keep(TcpListener::bind(LOOPBACK).await.unwrap())),
         fault => Some(h1(fault, secured).await),
     }
@@ -84,7 +84,7 @@ async fn h1(fault: Fault, secured: bool) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move {
                 if secured {
-                    if let Ok(stream) = tls::acceptor().accept(stream).await {
+                    if let Ok(stream) = tls::acceptor("http/1.1").accept(stream).await {
                         answer(stream, fault).await;
                     }
                 } else {
@@ -112,22 +112,32 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, fault: Fault) {
 }
 
 /// An HTTP/2 host with this window for what is sent to it, whose answers stop after [`PART`].
-async fn h2(window: Option<u32>) -> SocketAddr {
+async fn h2(window: Option<u32>, secured: bool) -> SocketAddr {
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serve = move |stream: TcpStream| async move {
-        let service = hyper::service::service_fn(|request: http::Request<_>| stops(request));
-        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(window)
-            .serve_connection(TokioIo::new(stream), service)
-            .await
-    };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream));
+            tokio::spawn(async move {
+                if secured {
+                    if let Ok(stream) = tls::acceptor("h2").accept(stream).await {
+                        serve_h2(stream, window).await;
+                    }
+                } else {
+                    serve_h2(stream, window).await;
+                }
+            });
         }
     });
     address
+}
+
+async fn serve_h2(stream: impl AsyncRead + AsyncWrite + Unpin, window: Option<u32>) {
+    let service = hyper::service::service_fn(|request: http::Request<_>| stops(request));
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(window);
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn stops(

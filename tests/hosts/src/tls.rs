@@ -27,15 +27,16 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// The server's end, for HTTP/1.
-pub fn acceptor() -> TlsAcceptor {
+/// The server's end, for this protocol.
+pub fn acceptor(alpn: &str) -> TlsAcceptor {
     let Identity { certificate, key } = identity();
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(DEFAULT_VERSIONS)
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.clone()], key.clone_key())
         .unwrap();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -38,7 +38,7 @@ fn truth(fault: Fault, way: Way) -> Option<(Class, &'static str)> {
         Fault::ReadsNothing => (Class::SilentPeer, "write"),
         // What a window holds back never reaches the socket, so that nobody can conclude it; and a
         // small message passes before the window is told.
-        Fault::ZeroWindow if way != Way::Hyper2 => return None,
+        Fault::ZeroWindow if !matches!(way, Way::Hyper2 | Way::Hyper2Tls) => return None,
         Fault::ZeroWindow => (Class::SilentPeer, "write"),
     })
 }

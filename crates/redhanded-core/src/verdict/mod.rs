@@ -72,6 +72,7 @@ pub(crate) fn spoken(ms: f64) -> String {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
+    use crate::calls::CallPhase;
     use proptest::prelude::*;
     use redhanded_report::{Class, Peer, Role, WaitKind, WaitingFor};
 
@@ -383,6 +384,54 @@ mod tests {
         )
     }
 
+    fn any_call() -> impl Strategy<Value = CallSeen> {
+        let phases = proptest::option::of(proptest::sample::select(&CallPhase::ALL[..]));
+        let told = (phases, any::<bool>(), any::<bool>(), any::<bool>());
+        let times = (any::<f64>(), any::<f64>());
+        let who = (
+            proptest::option::of(any_peer()),
+            proptest::collection::vec(any::<String>(), 0..3),
+        );
+        (told, times, who).prop_map(
+            |((phase, inferred, polled, elsewhere), (rests_ms, elapsed_ms), (socket, holders))| {
+                CallSeen {
+                    kind: "http".into(),
+                    host: "db1".into(),
+                    port: Some(5432),
+                    socket,
+                    phase,
+                    inferred,
+                    rests_ms,
+                    elapsed_ms,
+                    polled,
+                    elsewhere,
+                    holders,
+                    ..CallSeen::default()
+                }
+            },
+        )
+    }
+
+    fn any_total() -> impl Strategy<Value = CallTotal> {
+        let counts = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+        (counts, any::<f64>()).prop_map(|((calls, failed, redirected, paged), total_ms)| {
+            CallTotal {
+                calls,
+                failed,
+                redirected,
+                paged,
+                total_ms,
+                ..CallTotal::default()
+            }
+        })
+    }
+
+    /// The call tells that it connects, and the kernel that nobody answers.
+    fn is_seen_connecting(call: &CallSeen) -> bool {
+        let state = call.socket.as_ref().and_then(|s| s.state.as_deref());
+        call.phase == Some(CallPhase::Connect) && !call.inferred && state == Some("SYN_SENT")
+    }
+
     proptest! {
         #[test]
         fn no_evidence_makes_a_rule_panic_or_overclaim(
@@ -394,11 +443,13 @@ mod tests {
             sockets in proptest::collection::vec(any_peer(), 0..4),
             peer in proptest::option::of(any_peer()),
             on_blocking_thread: bool,
+            calls in proptest::collection::vec(any_call(), 0..4),
+            totals in proptest::collection::vec(any_total(), 0..3),
         ) {
             let hog = hog.then(Hog::default);
             let poll = poll.map(|poll| StandingPoll { peer, ..poll });
             let observed = Observed {
-                elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling,
+                elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling, calls, totals,
                 crowd: Crowd { workers, standing, hog },
                 ..Observed::default()
             };
@@ -406,7 +457,11 @@ mod tests {
             if matches!(verdict.class, Class::UnreachableHost | Class::SilentPeer) {
                 prop_assert!(verdict.peer.is_some(), "a host without a name");
                 let candidates = observed.sockets.len();
-                prop_assert!(observed.poll.is_some() || candidates > 0);
+                let called = observed.calls.len();
+                prop_assert!(observed.poll.is_some() || candidates + called > 0);
+            }
+            if verdict.class == Class::PoolWait {
+                prop_assert_eq!(verdict.role == Role::Victim, verdict.victim_of.is_some());
             }
             if verdict.confidence == Confidence::Proved {
                 match verdict.class {
@@ -419,6 +474,10 @@ mod tests {
                         let polling = observed.polling.expect("proved about polls that nobody counted");
                         prop_assert!(observed.poll.is_none() && polling.captures > 0);
                         prop_assert!(polling.woke_itself == polling.captures && polling.frames_per_second <= 0.0);
+                    }
+                    Class::UnreachableHost => {
+                        let polled: Vec<_> = observed.calls.iter().filter(|c| c.polled).collect();
+                        prop_assert!(polled.len() == 1 && is_seen_connecting(polled[0]));
                     }
                     other => prop_assert!(false, "{other} cannot be proved yet"),
                 }
