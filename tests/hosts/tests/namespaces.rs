@@ -1,5 +1,5 @@
 //! Faults of a network, of a name server and of a clock, which take a network, an `/etc` or a clock of
-//! one's own: each test makes them in namespaces, and runs `inside` there.
+//! one's own: each test makes them, in namespaces, and runs `inside` there.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by panicking"
@@ -35,41 +35,35 @@ const UNNAMED: &str = "
 
 const LOOPBACK: &str = "ip link set lo up";
 
-/// Standard error itself: the harness keeps what a test says that passes.
+/// Standard error itself, since the harness keeps what a test says that passes; in one piece, since others
+/// write there too.
 fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
 }
 
 /// The reports of a case in namespaces that `set_up` has made; `None` where that is not allowed.
-fn inside(set_up: &str, case: &str, environment: &[(&str, &Path)]) -> Option<Vec<Report>> {
+fn inside(set_up: &str, case: &str) -> Option<Vec<Report>> {
     let may = Command::new("unshare")
         .args(["-n", "-m", "true"])
         .stderr(Stdio::null())
         .status();
     if !may.is_ok_and(|status| status.success()) {
         skipped(&format!(
-            "{case}: needs namespaces of its own, which only root may have here"
+            "{case}: needs namespaces of its own, which are not allowed here"
         ));
         return None;
     }
-    // To the program alone: a shell of another clock is not asked for.
-    let mut program = vec!["env".to_owned()];
-    program.extend(
-        environment
-            .iter()
-            .map(|(k, v)| format!("{k}={}", v.display())),
-    );
-    let child = Command::new("unshare")
-        .args([
-            "-n",
-            "-m",
-            "sh",
-            "-ec",
-            &format!("{set_up}\nexec \"$@\""),
-            "sh",
-        ])
-        .args(program)
-        .args([env!("CARGO_BIN_EXE_inside"), case])
+    let script = format!("{set_up}\nexec \"$@\"");
+    let mut command = Command::new("unshare");
+    command
+        .args(["-n", "-m", "sh", "-ec", &script, "sh"])
+        .args([env!("CARGO_BIN_EXE_inside"), case]);
+    Some(reports(command, case))
+}
+
+/// What a case says that hangs without us.
+fn reports(mut command: Command, case: &str) -> Vec<Report> {
+    let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -79,7 +73,7 @@ fn inside(set_up: &str, case: &str, environment: &[(&str, &Path)]) -> Option<Vec
     let mut lines = said.lines();
     assert_eq!(lines.next(), Some("bare: hangs"), "{case}");
     let reports = lines.map(|line| serde_json::from_str(line).unwrap());
-    Some(reports.collect())
+    reports.collect()
 }
 
 /// What a process says that ends by itself, and well. One that does not is ended.
@@ -137,7 +131,7 @@ fn accused(report: &Report, class: Class, own_code: &str) -> (Verdict, Peer) {
 }
 
 fn swallowed(case: &str) {
-    let Some(reports) = inside(SWALLOWED, case, &[]) else {
+    let Some(reports) = inside(SWALLOWED, case) else {
         return;
     };
     let (verdict, peer) = accused(
@@ -181,7 +175,7 @@ fn packets_are_swallowed_of_tonic() {
 }
 
 fn unnamed(case: &str) {
-    let Some(reports) = inside(UNNAMED, case, &[]) else {
+    let Some(reports) = inside(UNNAMED, case) else {
         return;
     };
     let (verdict, peer) = accused(&reports[0], Class::UnreachableHost, "inside::");
@@ -210,7 +204,7 @@ fn a_name_server_is_silent_to_reqwest() {
 
 #[test]
 fn a_link_goes_down_in_the_middle_of_an_answer() {
-    let Some(reports) = inside(LOOPBACK, "cut", &[]) else {
+    let Some(reports) = inside(LOOPBACK, "cut") else {
         return;
     };
     let (verdict, peer) = accused(&reports[0], Class::SilentPeer, "inside::");
@@ -245,18 +239,16 @@ fn stepped(case: &str) {
     };
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(case);
     std::fs::write(&file, "+0d").unwrap();
-    let yes = Path::new("1");
-    let environment = [
-        ("LD_PRELOAD", &*library),
-        ("FAKETIME_TIMESTAMP_FILE", &*file),
-        ("FAKETIME_NO_CACHE", yes),
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inside"));
+    command
+        .arg(case)
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", file)
+        .env("FAKETIME_NO_CACHE", "1")
         // It has had both names.
-        ("FAKETIME_DONT_FAKE_MONOTONIC", yes),
-        ("DONT_FAKE_MONOTONIC", yes),
-    ];
-    let Some(reports) = inside(LOOPBACK, case, &environment) else {
-        return;
-    };
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    let reports = reports(command, case);
     let [caught, updated] = &*reports else {
         panic!("two reports, not {reports:?}");
     };
