@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// All that `inside` waits for, and some more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A neighbour that is known and not there, so that what is sent to it is not answered by anybody. The
 /// far end of the wire takes nothing that is for another.
@@ -25,11 +25,12 @@ const SWALLOWED: &str = "
     ip neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent
 ";
 
-/// An `/etc` with nothing else in it, whatever the machine's own asks for names.
+/// An `/etc` with nothing else in it, whatever the machine's own asks for names. The resolver gives up
+/// after a minute, which is later than anybody here.
 const UNNAMED: &str = "
     ip link set lo up
     mount -t tmpfs etc /etc
-    echo nameserver 127.0.0.1 >/etc/resolv.conf
+    printf 'nameserver 127.0.0.1\\noptions timeout:30 attempts:2\\n' >/etc/resolv.conf
     echo hosts: dns >/etc/nsswitch.conf
 ";
 

@@ -211,8 +211,12 @@ pub(super) fn join_sockets(observed: &mut Observed) {
 /// to a client to be sent need not have been taken by the other end.
 pub(super) fn join_connections(observed: &mut Observed) {
     let without = |call: &&mut CallSeen| {
+        let may_have =
+            |phase: CallPhase| phase == CallPhase::Connect || !phase.is_before_connected();
         let socket = call.socket.as_ref();
-        call.polled && socket.is_some_and(|socket| socket.state.is_none())
+        call.polled
+            && call.phase.is_some_and(may_have)
+            && socket.is_some_and(|socket| socket.state.is_none())
     };
     for call in observed.calls.iter_mut().filter(without) {
         let (Some(phase), Some(socket)) = (call.phase, &mut call.socket) else {
