@@ -136,3 +136,50 @@ fn finish(call: &mut Option<Call>) {
         call.finish();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty, Full};
+    use redhanded_core::{Authority, CallPhase};
+
+    fn call() -> Call {
+        let host = Authority::new("bodies.test", Some(80));
+        Call::begin_in(CallPhase::Pool, "http", host, None)
+    }
+
+    #[tokio::test]
+    async fn a_request_is_written_until_its_body_has_been_asked_for() {
+        let call = call();
+        call.owes_body();
+        let mut body = RequestBody::new(Full::new(Bytes::from_static(b"rows")), call.handle());
+        call.handle().connected(None);
+        assert_eq!(call.phase(), Some(CallPhase::Write));
+        assert!(body.frame().await.is_some());
+        assert_eq!(call.phase(), Some(CallPhase::WaitHeaders), "that was all");
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_a_body_has_a_connection() {
+        let call = call();
+        call.owes_body();
+        // Its length is not known, so that the end comes after the last piece.
+        let (mut send, pieces) = http_body_util::channel::Channel::<Bytes>::new(1);
+        send.send_data(Bytes::from_static(b"rows"))
+            .await
+            .expect("has room");
+        let mut body = RequestBody::new(pieces, call.handle());
+        assert!(body.frame().await.is_some());
+        assert_eq!(call.phase(), Some(CallPhase::Write));
+    }
+
+    #[test]
+    fn a_request_without_a_body_writes_nothing() {
+        let call = call();
+        let body = RequestBody::new(Empty::<Bytes>::new(), call.handle());
+        assert!(body.is_end_stream() && body.call.is_none());
+        call.handle().connected(None);
+        assert_eq!(call.phase(), Some(CallPhase::WaitHeaders));
+    }
+}

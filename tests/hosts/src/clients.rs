@@ -5,7 +5,7 @@ use crate::tls;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use redhanded::Redhanded;
@@ -127,6 +127,14 @@ impl Clients {
             Way::Reqwest2 => by_reqwest(&self.reqwest2, &url, upload).await,
             Way::Tonic => by_tonic(host, port).await,
         }
+    }
+
+    /// Sends `url` one piece that is more than any buffer takes, by hyper's client.
+    pub async fn upload_at_once(&self, url: &str) -> u16 {
+        let whole = Bytes::from(vec![0; PIECES * PIECE.len()]);
+        let request = http::Request::post(url).body(Full::new(whole).boxed_unsync());
+        let response = self.hyper.request(request.unwrap()).await;
+        response.unwrap().status().as_u16()
     }
 
     /// Asks `url` by hyper's client, and gives the status.

@@ -257,6 +257,58 @@ async fn a_pooled_connection_of_reqwest_is_found() {
     running.abort();
 }
 
+/// hyper's client tells nobody that its pool had a connection; it is concluded, and right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooled_connection_of_hyper_waits_for_an_answer_and_not_for_the_pool() {
+    let (redhanded, reports) = install("kept");
+    let host = quick_then_silent().await;
+    let clients = Clients::new();
+    let url = format!("http://127.0.0.1:{}/", host.port());
+    assert_eq!(clients.status(&url).await, 200);
+    let running = job(
+        &redhanded,
+        "kept",
+        async move { clients.status(&url).await },
+    );
+    let report = found(&reports, "kept", |r| class(r) == Class::SilentPeer).await;
+    let peer = report
+        .verdict
+        .as_ref()
+        .and_then(|v| v.peer.clone())
+        .unwrap();
+    assert_eq!(
+        (peer.port, peer.phase.as_deref()),
+        (Some(host.port()), Some("wait_headers"))
+    );
+    assert!(!peer.inferred);
+    running.abort();
+}
+
+/// All of it was handed to the client at once, and the other end has taken what fits into buffers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handed_over_at_once_need_not_have_been_taken() {
+    let (redhanded, reports) = install("upload");
+    let host = faults::start(Fault::ReadsNothing, false, false)
+        .await
+        .unwrap();
+    let clients = Clients::new();
+    let url = format!("http://{host}/");
+    let running = job(&redhanded, "upload", async move {
+        clients.upload_at_once(&url).await
+    });
+    let report = found(&reports, "upload", |r| class(r) == Class::SilentPeer).await;
+    let peer = report
+        .verdict
+        .as_ref()
+        .and_then(|v| v.peer.clone())
+        .unwrap();
+    assert_eq!(
+        (peer.port, peer.phase.as_deref()),
+        (Some(host.port()), Some("write"))
+    );
+    running.abort();
+}
+
 /// A host that answers the first request of each connection, and no other.
 async fn quick_then_silent() -> SocketAddr {
     let listener = TcpListener::bind(ANYWHERE).await.unwrap();

@@ -74,7 +74,8 @@ fn wrong(report: &Report, fault: Fault, way: Way, host: &str, port: u16) -> Opti
     let peer = verdict.peer.clone().unwrap_or_default();
     let (class, phase) = truth(fault, way).unwrap();
     let culprit = verdict.culprit.clone().unwrap_or_default();
-    // A channel of tonic connects in a task of its own, whose socket is not at hand.
+    // A channel of tonic connects in a task of its own, whose socket is not at hand; and what has filled
+    // the backlog is connected to the same address, so that nobody can tell which one is meant.
     let sees_syn = fault == Fault::FullBacklog && way != Way::Tonic;
     let told = [
         (verdict.class == class, "class"),

@@ -206,27 +206,67 @@ pub(super) fn join_sockets(observed: &mut Observed) {
     }
 }
 
-/// Gives calls whose connection another task has what the kernel says of it, if there is only one to
-/// their address. What was handed to a client to be sent need not have been taken by the other end.
+/// Gives calls whose connection another task has, or makes, what the kernel says of it. What was handed
+/// to a client to be sent need not have been taken by the other end.
 pub(super) fn join_connections(observed: &mut Observed) {
     let without = |call: &&mut CallSeen| {
-        let is_connected = call.phase.is_some_and(|phase| !phase.is_before_connected());
+        let may_have =
+            |phase: CallPhase| phase == CallPhase::Connect || !phase.is_before_connected();
         let socket = call.socket.as_ref();
-        is_connected && call.polled && socket.is_some_and(|socket| socket.state.is_none())
+        call.polled
+            && call.phase.is_some_and(may_have)
+            && socket.is_some_and(|socket| socket.state.is_none())
     };
     for call in observed.calls.iter_mut().filter(without) {
-        let Some(socket) = &mut call.socket else {
+        let (Some(phase), Some(socket)) = (call.phase, &mut call.socket) else {
             continue;
         };
         let address = socket.address.as_deref().and_then(|a| a.parse().ok());
         let (Some(ip), Some(port)) = (address, socket.port) else {
             continue;
         };
-        if let [only] = sockets_to(&[SocketAddr::new(ip, port)]).as_slice() {
-            socket.state = Some(only.state.to_owned());
-            if !only.takes_more && call.phase == Some(CallPhase::WaitHeaders) {
-                call.phase = Some(CallPhase::Write);
-            }
+        let all = sockets_to(&[SocketAddr::new(ip, port)]);
+        let states: Vec<_> = all.iter().map(|one| one.state).collect();
+        let Some(its) = all.first().filter(|_| first_is_its(phase, &states)) else {
+            continue;
+        };
+        socket.state = Some(its.state.to_owned());
+        if !its.takes_more && phase == CallPhase::WaitHeaders {
+            call.phase = Some(CallPhase::Write);
+        }
+    }
+}
+
+/// Whether the first of all connections to its address, in these states, tells of that of a call: it is the
+/// only one, or all are being made, as that of a call is that connects.
+fn first_is_its(phase: CallPhase, states: &[&str]) -> bool {
+    match (phase, states) {
+        (CallPhase::Connect, [_, ..]) => states.iter().all(|state| *state == "SYN_SENT"),
+        (phase, [_]) => !phase.is_before_connected(),
+        _ => false,
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_that_of_a_call_when_it_can_be_no_other() {
+        const SYN: &str = "SYN_SENT";
+        const UP: &str = "ESTABLISHED";
+        for (phase, states, is_its) in [
+            (CallPhase::WaitHeaders, vec![UP], true),
+            (CallPhase::WaitHeaders, vec![UP, UP], false),
+            (CallPhase::Connect, vec![SYN], true),
+            (CallPhase::Connect, vec![SYN, SYN], true),
+            // Of an older one; or it is there already, and its task does not know yet.
+            (CallPhase::Connect, vec![UP], false),
+            (CallPhase::Connect, vec![SYN, UP], false),
+            (CallPhase::Connect, vec![], false),
+            (CallPhase::Pool, vec![UP], false),
+        ] {
+            assert_eq!(first_is_its(phase, &states), is_its, "{phase:?} {states:?}");
         }
     }
 }

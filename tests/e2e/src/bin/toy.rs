@@ -1,16 +1,22 @@
-//! `toy`: a service whose requests hang in three ways. Prints its address when it listens.
+//! `toy`: a service whose requests hang in four ways. Prints its address when it listens.
 //!
 //! `TOY_UNWATCHED` leaves redhanded out; everything else is in redhanded's own variables.
 
 use axum::Router;
 use axum::extract::{Path, Query};
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
 use redhanded::Redhanded;
+use redhanded::connect::{BoxError, Client, Connector, RequestBody, Tcp};
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
 use std::net::TcpStream;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -18,6 +24,14 @@ use tokio::sync::{Notify, oneshot};
 
 /// What `/slow` waits for.
 static RELEASED: Notify = Notify::const_new();
+
+type Hyper = legacy::Client<Connector<Tcp<HttpConnector>>, RequestBody<Empty<Bytes>>>;
+
+/// What `/call` calls by.
+static CLIENT: LazyLock<Client<Hyper>> = LazyLock::new(|| {
+    let connector = Connector::new(Tcp::new(HttpConnector::new()));
+    Client::new(legacy::Client::builder(TokioExecutor::new()).build(connector))
+});
 
 // More workers than hang: one that is blocked or loops is gone for good.
 #[tokio::main(worker_threads = 8)]
@@ -27,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/loop/{word}", get(looping))
         .route("/block", get(blocking))
         .route("/pending/{account}", get(pending))
+        .route("/call", get(calling))
         .route("/slow", get(slow))
         .route("/release", get(|| async { RELEASED.notify_waiters() }));
     let app = if std::env::var_os("TOY_UNWATCHED").is_some() {
@@ -100,6 +115,20 @@ async fn pending(Path(account): Path<String>) -> Result<String, StatusCode> {
 
 async fn balance(receiver: oneshot::Receiver<String>) -> Option<String> {
     receiver.await.ok() // here: the channel
+}
+
+/// Waits for a host that takes a request and says nothing.
+async fn calling(Query(query): Query<HashMap<String, String>>) -> Result<String, StatusCode> {
+    let peer = query.get("peer").ok_or(StatusCode::BAD_REQUEST)?;
+    stock(peer).await.map_err(|_| StatusCode::BAD_GATEWAY)
+}
+
+async fn stock(peer: &str) -> Result<String, BoxError> {
+    let url = format!("http://{peer}/stock?item=4711&token=hush");
+    let request = Request::get(url).body(Empty::new())?;
+    let response = CLIENT.request(request).await?; // here: the call
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Slow until `/release`, then over: with a status that nobody else gives.

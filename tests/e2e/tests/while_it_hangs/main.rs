@@ -6,12 +6,14 @@
 mod http;
 mod process;
 mod servers;
+mod silent;
 mod toy;
 mod wait;
 
 use http::{Caller, Open};
 use redhanded::report::{Class, Event, How, Report};
 use servers::{Binaries, Servers, Span};
+use silent::Silent;
 use std::io::Write;
 use std::net::TcpListener;
 use std::ops::RangeInclusive;
@@ -36,6 +38,7 @@ fn a_runaway_is_found_while_it_hangs() {
     let mut servers = Servers::start(binaries, directory.path());
     nothing_is_found_without_redhanded(&servers, &directory.path().join("unwatched"));
     three_hang_and_are_found(&servers, &directory.path().join("hanging"));
+    a_call_is_found_and_its_other_end_knows_of_it(&servers, &directory.path().join("calling"));
     the_end_of_a_slow_request_is_told(&servers, &directory.path().join("slow"));
     a_dead_collector_harms_nobody(&mut servers, &directory.path().join("alone"));
 }
@@ -43,16 +46,22 @@ fn a_runaway_is_found_while_it_hangs() {
 fn nothing_is_found_without_redhanded(servers: &Servers, directory: &Path) {
     eprintln!("without redhanded");
     let toy = Toy::unwatched(directory, &servers.otlp());
+    let silent = Silent::listen();
     let mut open = toy.send("/loop/word", &Caller::new(1));
+    let call = format!("/call?peer={}", silent.peer());
+    let mut calling = toy.send(&call, &Caller::new(1));
+    let head = silent.head();
+    assert!(!head.contains("traceparent"), "nobody traces: {head}");
     let begun = Instant::now();
     while begun.elapsed() < WINDOW {
         open.still_hangs();
+        calling.still_hangs();
         assert!(!toy.has_log());
         assert!(servers.runaways().is_empty());
         std::thread::sleep(Duration::from_millis(100));
     }
     eprintln!(
-        "  {:6.2} s  it hangs, no log, nothing in Jaeger",
+        "  {:6.2} s  both hang, no log, nothing in Jaeger",
         begun.elapsed().as_secs_f64()
     );
 }
@@ -126,6 +135,60 @@ fn three_hang_and_are_found(servers: &Servers, directory: &Path) {
     );
 }
 
+/// A call to a host that takes it and says nothing: below the span of the runaway there is that of the
+/// call, by whose id the host was told whose call it is.
+fn a_call_is_found_and_its_other_end_knows_of_it(servers: &Servers, directory: &Path) {
+    let (silent, caller) = (Silent::listen(), Caller::new(9));
+    let mut toy = Toy::watched(directory, &servers.otlp());
+    let target = format!("/call?peer={}", silent.peer());
+    let expected = Expected {
+        class: Class::SilentPeer,
+        function: "toy::stock",
+        lines: line("the call")..=line("the call"),
+        target: &target,
+        param: ("peer", &silent.peer()),
+    };
+    let (mut open, caught) = hang(servers, &mut toy, "a call", &target, &caller, &expected);
+
+    let head = silent.head();
+    let told = head
+        .lines()
+        .find_map(|line| line.strip_prefix("traceparent: "));
+    let told: Vec<&str> = told.unwrap_or_default().split('-').collect();
+    let [version, trace_id, span_id, flags] = *told else {
+        panic!("no traceparent was passed on: {head}");
+    };
+    assert_eq!(
+        (version, trace_id, flags),
+        ("00", caller.trace_id.as_str(), "01")
+    );
+    let call = until("the call is in Jaeger", SOON, || {
+        let is_it = |span: &Span| span.trace_id() == trace_id && span.span_id() == span_id;
+        servers.runaways().into_iter().find(is_it)
+    });
+    assert_eq!(call.parent_span_id(), caught.span_id(), "{call:?}");
+    assert_eq!(call.name(), "GET");
+    let port = silent.port().to_string();
+    for (key, value) in [
+        ("span.kind", "client"),
+        ("otel.status_code", "ERROR"),
+        ("redhanded.still_open", "true"),
+        ("redhanded.peer.phase", "wait_headers"),
+        ("redhanded.peer.state", "ESTABLISHED"),
+        ("server.address", "localhost"),
+        ("server.port", &port),
+        ("network.peer.address", "127.0.0.1"),
+        ("network.peer.port", &port),
+        ("http.request.method", "GET"),
+        ("url.path", "/stock"),
+        ("url.query", "item=4711&token=REDACTED"),
+    ] {
+        assert_eq!(call.tag(key), value, "{key} of {call:?}");
+    }
+    open.still_hangs();
+    assert!(!toy.log().contains("hush"), "a secret is in the log");
+}
+
 /// Sends a request that never ends; it is in the log and in Jaeger while it hangs.
 fn hang(
     servers: &Servers,
@@ -134,7 +197,7 @@ fn hang(
     target: &str,
     caller: &Caller,
     expected: &Expected<'_>,
-) {
+) -> (Open, Span) {
     eprintln!("{what}");
     let mut open = toy.send(target, caller);
     let caught = toy.report(Event::Caught, caller);
@@ -145,6 +208,7 @@ fn hang(
     open.still_hangs();
     assert_eq!(toy.get("/hello"), "hello", "the others are served");
     eprintln!("          {}", redhanded::report::headline(&named));
+    (open, span)
 }
 
 /// The line with names: the first one, or the one that follows it when names took long.
