@@ -137,6 +137,12 @@ impl Clients {
         response.unwrap().status().as_u16()
     }
 
+    /// The head of the answer of `url` and a body that nobody has read, by hyper's client.
+    pub async fn head_of(&self, url: &str) -> http::Response<impl http_body::Body + use<>> {
+        let request = http::Request::get(url).body(body(false)).unwrap();
+        self.hyper.request(request).await.unwrap()
+    }
+
     /// Asks `url` by hyper's client, and gives the status.
     pub async fn status(&self, url: &str) -> u16 {
         let request = http::Request::get(url).body(body(false)).unwrap();

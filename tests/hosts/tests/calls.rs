@@ -5,7 +5,9 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
-use redhanded::report::{Class, Report, Role};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redhanded::report::{Class, Confidence, Report, Role, WaitKind};
 use redhanded::test_util::{self, Memory};
 use redhanded::{CallPhase, Failure, PeerStats, Redhanded};
 use redhanded_hosts::clients::{Clients, Way, job};
@@ -305,6 +307,75 @@ async fn what_was_handed_over_at_once_need_not_have_been_taken() {
     assert_eq!(
         (peer.port, peer.phase.as_deref()),
         (Some(host.port()), Some("write"))
+    );
+    running.abort();
+}
+
+/// A set polls who was woken, so that a call of it is not polled when its request is looked at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_calls_of_a_set_are_suspected() {
+    let (redhanded, reports) = install("set");
+    let host = faults::start(Fault::AcceptThenSilence, false, false)
+        .await
+        .unwrap();
+    names::set("set.hosts.test", &[host]);
+    let clients = Clients::new();
+    let asks = async move {
+        let ask = |_| clients.ask(Way::Hyper, "set.hosts.test", host.port(), false);
+        let mut set: FuturesUnordered<_> = (0..3).map(ask).collect();
+        while set.next().await.is_some() {}
+    };
+    let running = job(&redhanded, "set", asks);
+    let report = found(&reports, "set", |r| class(r) == Class::SilentPeer).await;
+    let verdict = report.verdict.as_ref().unwrap();
+    let peer = verdict.peer.clone().unwrap();
+    assert_eq!(
+        (peer.name.as_deref(), peer.port),
+        (Some("set.hosts.test"), Some(host.port()))
+    );
+    assert_eq!(verdict.confidence, Confidence::Suspected);
+    assert_eq!(report.evidence.as_ref().unwrap().outbound.len(), 3);
+    running.abort();
+}
+
+/// The nearest innocent: an answer that has begun, which nobody reads, while its request waits for a lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_whose_answer_nobody_reads_is_not_accused() {
+    let (redhanded, reports) = install("unread");
+    let host = faults::start(Fault::BodyStops, false, false).await.unwrap();
+    let clients = Clients::new();
+    let url = format!("http://{host}/");
+    let waits = async move {
+        let lock = tokio::sync::Mutex::new(());
+        let _held = lock.lock().await;
+        let answer = clients.head_of(&url).await;
+        drop(lock.lock().await); // by itself
+        drop(answer);
+    };
+    let running = job(&redhanded, "unread", waits);
+    let report = found(&reports, "unread", |r| {
+        let verdict = r.verdict.as_ref();
+        verdict.is_some_and(|v| {
+            v.waiting_for
+                .as_ref()
+                .is_some_and(|w| w.kind == WaitKind::Lock)
+        })
+    })
+    .await;
+    let verdict = report.verdict.as_ref().unwrap();
+    assert_eq!(
+        (verdict.class, verdict.peer.clone()),
+        (Class::StuckAwait, None)
+    );
+    let accused = reports
+        .reports()
+        .into_iter()
+        .filter_map(|r| r.verdict.clone());
+    let sure =
+        |v: &redhanded::report::Verdict| v.peer.is_some() && v.confidence > Confidence::Suspected;
+    assert!(
+        accused.filter(sure).count() == 0,
+        "not even before it had names"
     );
     running.abort();
 }

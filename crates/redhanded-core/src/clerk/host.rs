@@ -2,7 +2,7 @@
 //! come. Pure.
 
 use super::naming::Named;
-use crate::calls::CallPhase;
+use crate::calls::{CallPhase, CallSeen};
 use redhanded_report::{Class, Confidence, Peer, Role, Stack, Verdict, WaitKind, WaitingFor};
 
 /// Whom it waits for was told by a call or by a socket.
@@ -39,6 +39,20 @@ pub(super) fn compare_with_names(verdict: &mut Verdict, named: &Named) {
     let waits_for_a_pool = verdict.class == Class::StuckAwait && is_in_pool(named);
     if waits_for_a_pool {
         verdict.class = Class::PoolWait;
+    }
+}
+
+/// A call that is open and was not polled, where none was, is what a set of futures waits for: it polls who was
+/// woken. Who waits for anything else has left it at rest, as an answer that is not read.
+pub(super) fn compare_unpolled(verdict: &mut Verdict, named: &Named, calls: &[CallSeen]) {
+    let is_of_a_call = is_about_a_host(verdict) || verdict.class == Class::PoolWait;
+    let rests = !calls.is_empty() && calls.iter().all(|call| !call.polled);
+    let waits_for_a_set = named.kinds.contains(&WaitKind::Task);
+    if is_of_a_call && rests && named.awaits && !named.kinds.is_empty() && !waits_for_a_set {
+        acquit(verdict, "a call to");
+        verdict.victim_of = None;
+        verdict.holder = None;
+        verdict.role = Role::Culprit;
     }
 }
 
@@ -453,5 +467,28 @@ mod tests {
         let mut nobody = stuck();
         adopt_connection(&mut nobody, &waiting_in_reqwest(), &[]);
         assert_eq!(nobody.class, Class::StuckAwait);
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_is_not_waited_for() {
+        let resting = [CallSeen::default()];
+        let mut in_a_lock = guarded();
+        compare_unpolled(&mut in_a_lock, &in_phase(None, &[WaitKind::Lock]), &resting);
+        assert_eq!((in_a_lock.class, in_a_lock.peer), (Class::StuckAwait, None));
+        // The nearest guilty: one of a set, and one that was polled.
+        let mut of_a_set = guarded();
+        compare_unpolled(&mut of_a_set, &in_phase(None, &[WaitKind::Task]), &resting);
+        assert_eq!(of_a_set.class, Class::SilentPeer);
+        let polled = [CallSeen {
+            polled: true,
+            ..CallSeen::default()
+        }];
+        let mut waited_for = guarded();
+        compare_unpolled(
+            &mut waited_for,
+            &in_phase(None, &[WaitKind::Channel]),
+            &polled,
+        );
+        assert_eq!(waited_for.class, Class::SilentPeer);
     }
 }

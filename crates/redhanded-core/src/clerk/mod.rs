@@ -129,6 +129,7 @@ impl Clerk {
             if let Some(other) = case.if_it_yields.as_ref().filter(|_| named.yields) {
                 *verdict = of_who_yields(other, verdict);
             }
+            host::compare_unpolled(verdict, &named, &case.observed.calls);
             host::adopt_connection(verdict, &named, &case.observed.connections);
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
             if let Some(evidence) = &mut report.evidence {

@@ -235,7 +235,7 @@ impl Wait {
 /// Open calls that a request may wait for.
 pub(super) struct Asked<'o> {
     pub(super) calls: Vec<&'o CallSeen>,
-    /// They were polled in the poll that was looked at, or there is but one.
+    /// They were polled in the poll that was looked at.
     pub(super) surely: bool,
     /// There is one, and its poll had one leaf.
     alone: bool,
@@ -264,13 +264,11 @@ pub(super) fn open_calls(observed: &Observed) -> Option<Asked<'_>> {
     if calls.is_empty() {
         return None;
     }
-    let alone = any && calls.len() == 1 && one_leaf;
-    let only_one = calls.len() == 1 && calls.iter().all(|call| !call.elsewhere);
-    let surely = surely && (any || only_one);
     Some(Asked {
+        alone: any && calls.len() == 1 && one_leaf,
+        // One that was not polled may as well rest, as an answer does that nobody reads.
+        surely: surely && any,
         calls,
-        surely,
-        alone,
     })
 }
 
@@ -297,7 +295,7 @@ pub(super) fn peer_of(call: &CallSeen) -> Peer {
     peer.port = peer.port.or(call.port);
     let told = call.phase.map(|phase| phase.as_str().to_owned());
     peer.phase = told.or(peer.phase);
-    peer.inferred = call.inferred || call.phase.is_none();
+    peer.inferred = call.inferred || call.phase.is_none() || !call.polled;
     peer
 }
 
@@ -476,17 +474,9 @@ pub(super) mod tests {
         let busy = call("busy", 80, Some(CallPhase::WaitHeaders));
         let wait = Wait::of(&calling(&[idle.clone(), busy])).expect("waits");
         assert_eq!((wait.host().as_str(), wait.others.len()), ("busy:80", 0));
-        let wait = Wait::of(&calling(&[idle.clone()])).expect("waits");
-        assert_eq!(wait.confidence, Confidence::Likely, "the only one");
-        let wait = Wait::of(&calling(&[idle.clone(), idle.clone()])).expect("waits");
-        assert_eq!(wait.confidence, Confidence::Suspected);
-        idle.elsewhere = true;
         let wait = Wait::of(&calling(&[idle])).expect("waits");
-        assert_eq!(
-            wait.confidence,
-            Confidence::Suspected,
-            "another task has it"
-        );
+        assert_eq!(wait.confidence, Confidence::Suspected);
+        assert!(wait.peer.inferred, "it may as well wait for something else");
     }
 
     #[test]
