@@ -23,8 +23,8 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Watches the connections of the client that is built. Names are resolved by the system; see
-/// [`watched_with_resolver`].
+/// Watches the connections of the client that is built. Names are resolved by the system, and a resolver that the
+/// builder was given before is replaced: see [`watched_with_resolver`].
 ///
 /// ```
 /// # fn build() -> Result<reqwest::Client, reqwest::Error> {

@@ -77,6 +77,9 @@ impl Redhanded {
     /// A report then names host, port and phase of a call that hangs. What of it is measured and what is
     /// concluded stands in [`connect::reqwest`](redhanded_connect::reqwest).
     ///
+    /// Names are resolved by the system: a resolver that `builder` was given before is replaced. Who has one of their own hands it
+    /// to [`watched_with_resolver`](redhanded_connect::reqwest::watched_with_resolver). Overrides of single names stay.
+    ///
     /// ```no_run
     /// # fn build(redhanded: redhanded::Redhanded) -> Result<reqwest::Client, reqwest::Error> {
     /// let client = redhanded.reqwest(reqwest::Client::builder()).build()?;
