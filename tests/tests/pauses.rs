@@ -108,7 +108,7 @@ fn a_stopped_process_accuses_nobody_and_says_so_once() {
 struct Group(PathBuf);
 
 impl Group {
-    /// 100 ms of CPU time in every second; `None` where that is not allowed.
+    /// 300 ms of CPU time in every second, which two that loop use up in half of that; `None` where that is not allowed.
     fn make() -> Option<Self> {
         let name = format!("redhanded-test-{}", std::process::id());
         let knobs: [(&str, &[(&str, &str)]); 2] = [
@@ -116,10 +116,10 @@ impl Group {
                 "/sys/fs/cgroup/cpu",
                 &[
                     ("cpu.cfs_period_us", "1000000"),
-                    ("cpu.cfs_quota_us", "100000"),
+                    ("cpu.cfs_quota_us", "300000"),
                 ],
             ),
-            ("/sys/fs/cgroup", &[("cpu.max", "100000 1000000")]),
+            ("/sys/fs/cgroup", &[("cpu.max", "300000 1000000")]),
         ];
         knobs.iter().find_map(|(root, values)| {
             let group = Self(PathBuf::from(root).join(&name));
