@@ -7,7 +7,7 @@ use crate::{run, say};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 4300 over the bare client",
+    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 4800 over the bare client",
     ci: Some(&[]),
     run: |_| {
         measure("/hello")?;
@@ -39,10 +39,11 @@ const BUDGETS: [(&str, &str, f64, f64); 2] = [
     ("redhanded", "bare", 2_420.0, 4.0),
 ];
 
-/// The same for outbound calls, per call: one connection for all, and one for each. The goal is 1,500.
+/// The same for outbound calls, per call: one connection for all, and one for each. The goal is 1,500. Calls
+/// go over sockets, so that polls differ by a few from run to run: the lines leave 20 in a hundred for that.
 const CALL_BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("watched-kept", "bare-kept", 4_300.0, f64::INFINITY),
-    ("watched-fresh", "bare-fresh", 6_900.0, f64::INFINITY),
+    ("watched-kept", "bare-kept", 4_800.0, f64::INFINITY),
+    ("watched-fresh", "bare-fresh", 8_500.0, f64::INFINITY),
 ];
 
 /// What one request costs.
