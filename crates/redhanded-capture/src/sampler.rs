@@ -5,14 +5,20 @@ use std::fmt;
 use std::time::Duration;
 
 /// Looks at threads. One per watchdog; several may live in one process and take turns at the signal.
-pub struct Sampler(sys::Engine);
+pub struct Sampler {
+    engine: sys::Engine,
+    asked: u64,
+}
 
 impl Sampler {
     /// Makes ready: finds the loaded modules and installs the `SIGURG` handler if this process has none of ours yet.
     ///
     /// Cannot fail: what is not possible here is told by [`Sampler::abilities`] and as [`NoStack`].
     pub fn new() -> Self {
-        Self(sys::Engine::new())
+        Self {
+            engine: sys::Engine::new(),
+            asked: 0,
+        }
     }
 
     /// What works in this process now.
@@ -24,12 +30,12 @@ impl Sampler {
     /// }
     /// ```
     pub fn abilities(&self) -> Abilities {
-        self.0.abilities()
+        self.engine.abilities()
     }
 
     /// Looks at a thread without touching it; costs 5 to 10 µs.
     pub fn activity(&mut self, thread: &Thread) -> Activity {
-        self.0.activity(&thread.0)
+        self.engine.activity(&thread.0)
     }
 
     /// Takes the thread's stack: without a signal if it is blocked, with one if it runs.
@@ -39,14 +45,20 @@ impl Sampler {
     /// # Errors
     /// [`NoStack`] says why there is none; the thread is unharmed in each case.
     pub fn sample(&mut self, thread: &Thread, deadline: Duration) -> Result<Sample, NoStack> {
-        self.0.sample(&thread.0, deadline)
+        self.asked += 1;
+        self.engine.sample(&thread.0, deadline)
+    }
+
+    /// How often a stack was asked for. Each time may have taken as long as its deadline.
+    pub fn asked(&self) -> u64 {
+        self.asked
     }
 
     /// Turns return addresses, as in [`Leaf::ips`](crate::Leaf::ips), into frames with function starts and modules.
     ///
     /// The stack says `complete: true`; whether the chain was, the giver of the addresses knows.
     pub fn locate(&mut self, ips: &[usize]) -> RawStack {
-        self.0.locate(ips)
+        self.engine.locate(ips)
     }
 }
 

@@ -49,7 +49,7 @@ impl Clocks {
         }
     }
 
-    /// The watchdog goes to sleep, or has slept for as long as it should.
+    /// A round begins, or the watchdog has slept for as long as it should.
     pub(super) fn note(&mut self, now_ns: u64) {
         self.suspended_ns = suspended_ns().or(self.suspended_ns);
         self.run_queue_wait_ns = self.waited();

@@ -148,23 +148,26 @@ impl Watchdog {
         self.pauses.expect(now_ns());
         while !self.engine.has_ended() {
             let now_ns = now_ns();
+            let asked = self.sampler.asked();
             let next = catch_unwind(AssertUnwindSafe(|| self.tick(now_ns))).unwrap_or_else(|_| {
                 self.engine.counts.internal_error();
                 self.standing.forget();
                 Next::At(now_ns + self.round_ns)
             });
-            self.sleep(next);
+            let samples = self.sampler.asked() - asked;
+            let may_take_ns = samples.saturating_mul(nanos(standing::PATIENCE));
+            self.sleep(next, now_ns.saturating_add(may_take_ns));
         }
         self.file_ends();
     }
 
-    fn sleep(&mut self, next: Next) {
+    /// Until the next round, after one that may have taken until `may_end_ns`.
+    fn sleep(&mut self, next: Next, may_end_ns: u64) {
         match next {
             Next::At(at_ns) => {
                 let now_ns = now_ns();
-                self.clocks.note(now_ns);
                 std::thread::park_timeout(Duration::from_nanos(at_ns.saturating_sub(now_ns)));
-                self.pauses.expect(at_ns.max(now_ns));
+                self.pauses.expect_after_round(at_ns, now_ns, may_end_ns);
             }
             Next::WhenWoken => {
                 self.engine.parking();
@@ -190,6 +193,7 @@ impl Watchdog {
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
         self.notice_pause(now_ns); // ③
+        self.clocks.note(now_ns);
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
         self.sample_standing(now_ns); // ④

@@ -38,6 +38,12 @@ impl Pauses {
         self.expected_ns = at_ns;
     }
 
+    /// It means to run again at `at_ns`, after a round that ended at `ended_ns`, and that may have taken
+    /// until `may_end_ns`: a process that is stopped in the midst of a round has paused as well.
+    pub(super) fn expect_after_round(&mut self, at_ns: u64, ended_ns: u64, may_end_ns: u64) {
+        self.expect(at_ns.max(ended_ns.min(may_end_ns)));
+    }
+
     /// Age of something that began at `since_ns`, without the pauses in between.
     pub(super) fn charged(&self, since_ns: u64, now_ns: u64) -> u64 {
         let paused: u64 = self
@@ -53,6 +59,17 @@ impl Pauses {
 mod tests {
     use super::*;
     const MS: u64 = 1_000_000;
+
+    #[test]
+    fn a_round_in_which_the_process_was_stopped_is_a_pause() {
+        let mut pauses = Pauses::default();
+        // Meant to run at 1,001; began its round at 1,000, with two samples of 40 ms at most.
+        pauses.expect_after_round(1_001 * MS, 2_600 * MS, 1_080 * MS);
+        assert_eq!(pauses.awake(2_600 * MS), Some(1_520 * MS));
+        // A round that waits for its samples is none.
+        pauses.expect_after_round(3_001 * MS, 3_079 * MS, 3_080 * MS);
+        assert_eq!(pauses.awake(3_080 * MS), None);
+    }
 
     #[test]
     fn what_the_watchdog_overslept_is_charged_to_nobody() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Samples kept per poll.
 const KEPT: usize = 20;
 /// How long one sample may take on a busy machine.
-const PATIENCE: Duration = Duration::from_millis(40);
+pub(super) const PATIENCE: Duration = Duration::from_millis(40);
 
 /// All polls that were seen standing.
 #[derive(Default)]
