@@ -77,18 +77,32 @@ pub fn black_hole(ip: IpAddr, port: u16) -> SocketAddr {
     address
 }
 
-async fn h1(fault: Fault, secured: bool) -> SocketAddr {
+/// The server's end of a connection, secured or not.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// Accepts, over TLS for the protocol `secured` if there is one, and has each connection served.
+async fn accept<F>(
+    secured: Option<&'static str>,
+    serve: impl Fn(Box<dyn Wire>) -> F + Clone + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send,
+{
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            let serve = serve.clone();
             tokio::spawn(async move {
-                if secured {
-                    if let Ok(stream) = tls::acceptor("http/1.1").accept(stream).await {
-                        answer(stream, fault).await;
+                match secured {
+                    None => serve(Box::new(stream)).await,
+                    Some(alpn) => {
+                        if let Ok(stream) = tls::acceptor(alpn).accept(stream).await {
+                            serve(Box::new(stream)).await;
+                        }
                     }
-                } else {
-                    answer(stream, fault).await;
                 }
             });
         }
@@ -96,7 +110,12 @@ async fn h1(fault: Fault, secured: bool) -> SocketAddr {
     address
 }
 
-async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, fault: Fault) {
+async fn h1(fault: Fault, secured: bool) -> SocketAddr {
+    let secured = secured.then_some("http/1.1");
+    accept(secured, move |stream| answer(stream, fault)).await
+}
+
+async fn answer(mut stream: Box<dyn Wire>, fault: Fault) {
     if fault != Fault::ReadsNothing {
         let mut head = [0; 4096];
         let _ = stream.read(&mut head).await;
@@ -113,25 +132,11 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, fault: Fault) {
 
 /// An HTTP/2 host with this window for what is sent to it, whose answers stop after [`PART`].
 async fn h2(window: Option<u32>, secured: bool) -> SocketAddr {
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                if secured {
-                    if let Ok(stream) = tls::acceptor("h2").accept(stream).await {
-                        serve_h2(stream, window).await;
-                    }
-                } else {
-                    serve_h2(stream, window).await;
-                }
-            });
-        }
-    });
-    address
+    let secured = secured.then_some("h2");
+    accept(secured, move |stream| serve_h2(stream, window)).await
 }
 
-async fn serve_h2(stream: impl AsyncRead + AsyncWrite + Unpin, window: Option<u32>) {
+async fn serve_h2(stream: Box<dyn Wire>, window: Option<u32>) {
     let service = hyper::service::service_fn(|request: http::Request<_>| stops(request));
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder.initial_stream_window_size(window);

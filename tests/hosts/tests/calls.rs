@@ -434,7 +434,7 @@ async fn a_trace_is_told_to_the_other_end_where_there_is_one() {
 /// Dropped in each phase: nothing is open afterwards, and it counts as given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_dropped_in_any_phase_leaves_nothing() {
-    let (redhanded, _reports) = install("dropped");
+    let (redhanded, reports) = install("dropped");
     let clients = Clients::new();
     for (fault, way, phase) in [
         (Fault::NoName, Way::Hyper, CallPhase::Dns),
@@ -454,15 +454,12 @@ async fn a_call_that_is_dropped_in_any_phase_leaves_nothing() {
         let running = job(&redhanded, &host, async move {
             asking.ask(way, &to, port, upload).await
         });
-        let begins = format!("{host} begins");
-        until(&begins, || {
-            let open = peer_of(&redhanded, &host)?;
-            // The phase is over when it is dropped: then it is booked.
-            (open.in_flight > 0).then_some(())
+        // Caught in this phase, so it is in it.
+        found(&reports, &host, move |r| {
+            let peer = r.verdict.as_ref().and_then(|v| v.peer.as_ref());
+            peer.is_some_and(|p| p.phase.as_deref() == Some(phase.as_str()))
         })
         .await;
-        // Whatever the phase, it has begun by then: each is begun by the poll of the one before.
-        tokio::time::sleep(Duration::from_millis(100)).await;
         running.abort();
         let _ = running.await;
         let ends = format!("{host} ends");

@@ -315,9 +315,4 @@ impl CallHandle {
     pub fn leaves_a_connection(&self, address: SocketAddr) {
         connections::note(address, &self.0.row);
     }
-
-    /// Runs `work` as part of the call.
-    pub fn within<R>(&self, work: impl FnOnce() -> R) -> R {
-        here::within(&self.0, work)
-    }
 }

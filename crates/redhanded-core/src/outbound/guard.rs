@@ -47,9 +47,11 @@ impl Outbound {
         self.statement(key)
     }
 
-    fn begin(&self, measured: bool) -> Call {
+    /// Without a phase nobody tells any.
+    fn begin(&self, phase: Option<CallPhase>) -> Call {
+        let (kind, what) = (self.kind.clone(), self.what.clone());
         let peer = Authority::parse(&self.peer);
-        Call::new(self.kind.clone(), peer, self.what.clone(), None, measured)
+        Call::new(kind, peer, what, phase, phase.is_some())
     }
 
     /// Runs `future` as this call, from its first poll until it is done or dropped. Done is good, whatever it gives;
@@ -79,7 +81,7 @@ impl Outbound {
     /// Runs `work` on this thread as this call: for sync drivers, within
     /// [`spawn_blocking`](crate::spawn_blocking).
     pub fn run_blocking<R>(self, work: impl FnOnce() -> R) -> R {
-        let call = self.begin(false);
+        let call = self.begin(None);
         let result = call.within(work);
         call.finish();
         result
@@ -94,7 +96,7 @@ impl Outbound {
         self,
         work: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let call = self.begin(false);
+        let call = self.begin(None);
         let result = call.within(work);
         Fallible::end(call, &result);
         result
@@ -162,7 +164,7 @@ impl<F: Future, E: Ending<F::Output>> Future for Calling<F, E> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let call = this.call.get_or_insert_with(|| this.asked.begin(false));
+        let call = this.call.get_or_insert_with(|| this.asked.begin(None));
         let output = ready!(call.within(|| this.inner.poll(cx)));
         if let Some(call) = this.call.take() {
             E::end(call, &output);
@@ -192,11 +194,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let call = this.call.get_or_insert_with(|| {
-            let call = this.asked.begin(true);
-            call.enter(CallPhase::Pool);
-            call
-        });
+        let asked = this.asked;
+        let call = this
+            .call
+            .get_or_insert_with(|| asked.begin(Some(CallPhase::Pool)));
         let output = ready!(call.within(|| this.inner.poll(cx)));
         let call = this.call.take();
         Poll::Ready(match output {
