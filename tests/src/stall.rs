@@ -45,6 +45,12 @@ impl Stall {
         Start::new(Command::new(program()), names)
     }
 
+    /// A process of another program, which serves what hangs in the same way: it says `port N`, and
+    /// takes `--log PATH`.
+    pub fn of_command(command: Command) -> Start {
+        Start::new(command, &[])
+    }
+
     /// The same behind a shell script that ends in `exec "$@"`, in a mount namespace of its own;
     /// `None` where that is not allowed.
     pub fn of_in_namespace(names: &[&str], script: &str) -> Option<Start> {

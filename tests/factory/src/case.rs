@@ -1,0 +1,98 @@
+//! One cause, and what is true of it.
+
+use crate::{Ground, Play};
+use axum::Router;
+use redhanded::report::Class;
+use std::time::Duration;
+
+/// One way to hang, or one thing that looks like it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its code in the list of causes: `A1`, `N5`.
+    pub code: &'static str,
+    /// One line for people.
+    pub title: &'static str,
+    /// The text of its source file: the culprit's lines are marked there with [`MARK`].
+    pub source: &'static str,
+    /// The name of that file, as `file!()` gives it.
+    pub file: &'static str,
+    /// The application that has it.
+    pub app: fn(&Ground) -> Router,
+    /// Who asks what, in which order.
+    pub play: fn(&mut Play),
+    /// What is true of it.
+    pub truth: Truth,
+    /// How its process differs from others.
+    pub needs: Needs,
+}
+
+/// The mark of a culprit's line in the source of a case, at the end of the line.
+pub const MARK: &str = "// <- here";
+
+/// What is true of a case.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// Classes that are right for the culprit; empty for what must not be accused.
+    pub classes: &'static [Class],
+    /// The end of the culprit function's path, such as `regex::check`.
+    pub function: Option<&'static str>,
+    /// The key under which the process tells the address of the host that does not answer.
+    pub peer: Option<&'static str>,
+    /// A parameter of the culprit's request that gives it away, and the beginning of its value.
+    pub param: Option<(&'static str, &'static str)>,
+    /// How it hangs while nobody watches.
+    pub hang: Hang,
+}
+
+/// How a case shows itself to its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hang {
+    /// Its culprits are never answered.
+    #[default]
+    ForEver,
+    /// Its culprits are answered later than the threshold.
+    Late,
+    /// It does not hang: a control.
+    Never,
+}
+
+/// How the process of a case differs from others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// It has so many workers, whatever is asked for; zero is the current thread alone.
+    pub workers: Option<usize>,
+    /// Threads of its blocking pool at most.
+    pub blocking_threads: Option<usize>,
+    /// Its standard output.
+    pub stdout: Stdout,
+    /// Another threshold.
+    pub slow_after: Option<Duration>,
+    /// How long a control is watched, beyond the end of its play.
+    pub watched_for: Option<Duration>,
+    /// It is no use on a machine that is overloaded: its timing is its subject.
+    pub idle_only: bool,
+}
+
+/// Standard output of a case's process, once it has told where it listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdout {
+    /// Somebody reads it.
+    #[default]
+    Read,
+    /// A pipe that nobody reads.
+    Unread,
+}
+
+impl Case {
+    /// Numbers of the lines that may be called the culprit's.
+    pub fn lines(&self) -> Vec<u32> {
+        let marked =
+            |(i, line): (usize, &str)| line.trim_end().ends_with(MARK).then_some(i as u32 + 1);
+        self.source.lines().enumerate().filter_map(marked).collect()
+    }
+
+    /// Whether nobody may be accused in it.
+    pub fn is_control(&self) -> bool {
+        self.truth.classes.is_empty()
+    }
+}
