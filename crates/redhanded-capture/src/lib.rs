@@ -7,6 +7,7 @@
 //! | runs | [`Sampler::sample`]: a signal whose handler copies registers and 64 KiB of stack | a pause of some 10 µs |
 //! | blocks its thread | [`Sampler::sample`]: `/proc` and a read of our own memory, no signal | nothing |
 //! | waits as a future | [`capture_poll`]: one poll with a waker that notes who clones it | one extra poll |
+//! | waits for what another holds | [`Sampler::reach`]: the memory of futures, read as data | some 10 µs a future, and nothing of it |
 //! | waits for a host | [`sockets_behind`]: what its leaf had at hand, looked up in the epoll sets | 1 µs a registered socket |
 //! | waits for a task that has the host | [`sockets_to`]: who else has a connection to a known host | 1 µs a descriptor |
 //!
@@ -47,6 +48,7 @@ mod leaf;
 mod names;
 mod outlook;
 mod raw;
+mod reach;
 mod sampler;
 mod sockets;
 mod symbols;
@@ -61,6 +63,7 @@ pub use clock::{monotonic_ns, suspended_ns};
 pub use leaf::{classify_leaf, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
+pub use reach::{Object, Reach};
 pub use sampler::Sampler;
 pub use sockets::{ConnectionSeen, SocketSeen, sockets_behind, sockets_to};
 pub use symbols::Symbolizer;

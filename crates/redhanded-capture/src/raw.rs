@@ -14,6 +14,9 @@ pub struct Sample {
     pub syscall: Option<Syscall>,
     /// Its call stack.
     pub stack: RawStack,
+    /// Of a blocked thread: what it has at hand where it sleeps, its call's arguments and the words of its innermost
+    /// frames that may be pointers, in no order.
+    pub near: Vec<u64>,
 }
 
 /// A call stack of addresses, innermost frame first.

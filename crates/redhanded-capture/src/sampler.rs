@@ -1,6 +1,6 @@
 //! The watchdog's tool: one object that can look at any registered thread.
 
-use crate::{Abilities, Activity, NoStack, RawStack, Sample, Thread, sys};
+use crate::{Abilities, Activity, NoStack, RawStack, Reach, Sample, Thread, sys};
 use std::fmt;
 use std::time::Duration;
 
@@ -59,6 +59,14 @@ impl Sampler {
     /// The stack says `complete: true`; whether the chain was, the giver of the addresses knows.
     pub fn locate(&mut self, ips: &[usize]) -> RawStack {
         self.engine.locate(ips)
+    }
+
+    /// What the future of `size` bytes at `address` holds, and all that it has boxed.
+    ///
+    /// The memory is read as data and may be gone: then there is less, and nothing worse. Costs a
+    /// microsecond an object. Empty where memory cannot be read.
+    pub fn reach(&mut self, address: usize, size: usize) -> Reach {
+        self.engine.reach(address, size)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::calls::CallState;
 use crate::copied::TraceIds;
+use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
@@ -63,6 +64,7 @@ pub(crate) struct ChildSeen {
     /// It is inside a poll that does not return, and was sampled so often.
     pub(crate) stands: bool,
     pub(crate) samples: u32,
+    pub(crate) referred: Referred,
     pub(crate) stacks: Vec<Sampled>,
 }
 

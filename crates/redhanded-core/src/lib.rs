@@ -24,6 +24,7 @@ mod family;
 mod install;
 mod outbound;
 mod redact;
+mod referred;
 mod registry;
 pub mod sink;
 mod slow_log;
@@ -44,5 +45,6 @@ pub use install::{Installed, install};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
+pub use registry::Place;
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
 pub use work::{Asked, Job, Watched};

@@ -6,7 +6,7 @@
 use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
-use crate::registry::{After, Key, Mail, Slot, Stage, Writer};
+use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
@@ -255,11 +255,13 @@ impl Ticket {
         Inside(self.0.map(Mark::enter))
     }
 
-    /// Polls the request's future or body once, marked; records where it waits if the watchdog asks.
+    /// Polls the request's future or body once, marked; records where it waits if the watchdog asks. It lies at `place`,
+    /// pinned: what it refers to there tells what it holds.
     #[inline]
     pub fn poll<R>(
         &self,
         cx: &mut Context<'_>,
+        place: Place,
         poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         let Some(slot) = self.0 else { return poll(cx) };
@@ -271,6 +273,7 @@ impl Ticket {
         };
         if polled.is_pending() {
             keep_waker(slot, cx.waker());
+            slot.set_future(place);
         }
         mark.leave();
         polled

@@ -2,7 +2,7 @@
 
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
-use crate::registry::Kind;
+use crate::registry::{Kind, Place};
 use crate::ticket::Ticket;
 use crate::worker::Worker;
 use pin_project_lite::pin_project;
@@ -227,7 +227,8 @@ impl<F: Future> Future for Watched<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let output = ready!(this.ticket.poll(cx, |cx| this.inner.poll(cx)));
+        let place = Place::of(&*this.inner);
+        let output = ready!(this.ticket.poll(cx, place, |cx| this.inner.poll(cx)));
         this.ticket.end(How::Completed);
         Poll::Ready(output)
     }

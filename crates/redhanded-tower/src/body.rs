@@ -4,7 +4,7 @@ use bytes::Buf;
 use http::{Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use redhanded_core::{BodyStage, Ticket};
+use redhanded_core::{BodyStage, Place, Ticket};
 use redhanded_report::How;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -80,9 +80,10 @@ impl<B: Body> Body for WatchedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         this.ticket.asked();
+        let place = Place::of(&*this.inner);
         let polled = this
             .ticket
-            .poll(cx, |cx| this.inner.as_mut().poll_frame(cx));
+            .poll(cx, place, |cx| this.inner.as_mut().poll_frame(cx));
         // Looked at in place: a frame is too big to be moved about.
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

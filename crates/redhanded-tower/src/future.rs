@@ -4,7 +4,7 @@ use crate::body::WatchedBody;
 use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
-use redhanded_core::Ticket;
+use redhanded_core::{Place, Ticket};
 use redhanded_report::How;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +37,8 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.ticket.poll(cx, |cx| this.inner.poll(cx)));
+        let place = Place::of(&*this.inner);
+        let response = ready!(this.ticket.poll(cx, place, |cx| this.inner.poll(cx)));
         let mut ticket = std::mem::take(this.ticket);
         Poll::Ready(match response {
             Ok(response) => Ok(WatchedBody::of(response, ticket)),

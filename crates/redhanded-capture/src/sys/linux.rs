@@ -8,6 +8,7 @@ mod memory;
 mod modules;
 mod own_stack;
 mod peer;
+mod reach;
 mod recover;
 mod signal;
 mod snapshot;

@@ -1,8 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
 use crate::{
-    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Sample, SocketSeen,
-    Syscall,
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Reach, Sample,
+    SocketSeen, Syscall,
 };
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;
@@ -62,6 +62,10 @@ impl Engine {
 
     pub(crate) fn sample(&mut self, _task: &Task, _deadline: Duration) -> Result<Sample, NoStack> {
         Err(NoStack::Unsupported(REASON.to_owned()))
+    }
+
+    pub(crate) fn reach(&mut self, _address: usize, _size: usize) -> Reach {
+        Reach::default()
     }
 
     pub(crate) fn locate(&mut self, ips: &[usize]) -> RawStack {

@@ -32,7 +32,13 @@ pub(super) fn name<'a, I: Iterator<Item = &'a Report>>(
                 stack.spawned_at.clone_from(&child.spawned_at);
             }
             let mut verdict = child.verdict.clone();
-            refine::refine(&mut verdict, &named, child.samples, others());
+            refine::refine(
+                &mut verdict,
+                &named,
+                child.samples,
+                &child.referred,
+                others(),
+            );
             let name = child.name.as_ref().map(|name| format!(" {name}"));
             let who = format!(
                 "the child{}, spawned at {}",

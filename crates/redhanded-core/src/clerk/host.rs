@@ -225,6 +225,7 @@ fn acquit(verdict: &mut Verdict, what: &str) {
 mod tests {
     use super::super::refine::refine;
     use super::*;
+    use crate::referred::Referred;
     use redhanded_report::Frame;
 
     fn silent_peer() -> Verdict {
@@ -251,14 +252,26 @@ mod tests {
     fn a_leaf_that_is_a_socket_confirms_the_host() {
         let mut verdict = silent_peer();
         let named = names(WaitKind::Socket, &[WaitKind::Socket]);
-        refine(&mut verdict, &named, 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &named,
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!(
             (verdict.class, verdict.confidence),
             (Class::SilentPeer, Confidence::Likely)
         );
         assert_eq!(verdict.waiting_for.expect("said").what, "the leaf");
         let mut nameless = silent_peer();
-        refine(&mut nameless, &Named::default(), 0, [].into_iter());
+        refine(
+            &mut nameless,
+            &Named::default(),
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!(nameless, silent_peer(), "no names, no change");
     }
 
@@ -266,7 +279,13 @@ mod tests {
     fn a_leaf_that_is_a_lock_acquits_the_host() {
         let mut verdict = silent_peer();
         let named = names(WaitKind::Lock, &[WaitKind::Lock]);
-        refine(&mut verdict, &named, 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &named,
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!((verdict.class, verdict.peer), (Class::StuckAwait, None));
         assert_eq!(verdict.waiting_for.expect("said").kind, WaitKind::Lock);
     }
@@ -275,7 +294,13 @@ mod tests {
     fn a_channel_beside_the_socket_leaves_it_open() {
         let mut verdict = silent_peer();
         let named = names(WaitKind::Socket, &[WaitKind::Socket, WaitKind::Channel]);
-        refine(&mut verdict, &named, 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &named,
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!(
             (verdict.class, verdict.confidence),
             (Class::SilentPeer, Confidence::Suspected)
@@ -302,7 +327,7 @@ mod tests {
 
     fn settled(verdict: Verdict, named: &Named) -> (Class, Option<String>) {
         let mut verdict = verdict;
-        refine(&mut verdict, named, 0, [].into_iter());
+        refine(&mut verdict, named, 0, &Referred::default(), [].into_iter());
         (verdict.class, verdict.peer.and_then(|peer| peer.phase))
     }
 
@@ -365,7 +390,13 @@ mod tests {
             ..thread
         };
         let mut verdict = blocked.clone();
-        refine(&mut verdict, &elsewhere, 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &elsewhere,
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!((verdict.class, verdict.peer), (Class::BlockedThread, None));
         let mut thread = in_phase(Some(CallPhase::Pool), &[]);
         thread.awaits = false;

@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod children;
+mod holder;
 mod host;
 mod naming;
 mod phase;
@@ -131,7 +132,13 @@ impl Clerk {
             }
             host::compare_unpolled(verdict, &named, &case.observed.calls);
             host::adopt_connection(verdict, &named, &case.observed.connections);
-            refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
+            refine::refine(
+                verdict,
+                &named,
+                samples,
+                &case.observed.referred,
+                self.remembered.others(&case.id),
+            );
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);

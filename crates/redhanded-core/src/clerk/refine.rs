@@ -1,17 +1,18 @@
 //! What names add to a verdict: the line to blame, the leaf, and who may hold what is waited for.
 
-use super::host;
 pub(super) use super::host::{forget_call, is_about_a_host, is_told};
 use super::naming::Named;
-use redhanded_report::{Class, Confidence, Report, Role, Stack, StackKind, Verdict, WaitKind};
-use std::collections::HashSet;
+use super::{holder, host};
+use crate::referred::Referred;
+use redhanded_report::{Class, Confidence, Report, Role, StackKind, Verdict, WaitKind};
 
-/// Completes the verdict of a look whose stacks have names now. `others` are the open cases that
-/// could be the holder. Pure.
+/// Completes the verdict of a look whose stacks have names now. `referred` tells whose memory refers to
+/// what it waits for, and `others` are the open cases that could be the holder. Pure.
 pub(super) fn refine<'a>(
     verdict: &mut Verdict,
     named: &Named,
     samples: u32,
+    referred: &Referred,
     others: impl Iterator<Item = &'a Report>,
 ) {
     host::compare_with_names(verdict, named);
@@ -41,7 +42,7 @@ pub(super) fn refine<'a>(
         verdict.cause += &format!("; it waits in {leaf}");
     }
     if waits_for_a_holder(verdict) {
-        name_holder(verdict, named, others);
+        holder::name(verdict, named, referred, others);
     }
     if waits_for_its_client(verdict) {
         verdict.class = Class::ClientStalled;
@@ -76,77 +77,10 @@ pub(super) fn waits_for_a_holder(verdict: &Verdict) -> bool {
     waits && verdict.victim_of.is_none()
 }
 
-/// Says who may hold it. Where others hang as well, who waits for a lock is late because of somebody
-/// else; alone, it can only blame itself. One is named only if the two meet in the user's code.
-fn name_holder<'a>(verdict: &mut Verdict, named: &Named, others: impl Iterator<Item = &'a Report>) {
-    let may_hold = |r: &&Report| {
-        let found = r.verdict.as_ref();
-        found.is_some_and(|v| {
-            v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v)
-        })
-    };
-    let suspects: Vec<&Report> = others.filter(may_hold).collect();
-    let meeting: Vec<&&Report> = match peer_name(verdict) {
-        Some(name) if verdict.class == Class::PoolWait => {
-            let same = |r: &&&Report| r.verdict.as_ref().and_then(peer_name) == Some(name);
-            suspects.iter().filter(same).collect()
-        }
-        _ => suspects.iter().filter(|r| meets(named, r)).collect(),
-    };
-    verdict.confidence = verdict.confidence.min(Confidence::Suspected);
-    verdict.holder = Some("nobody found".to_owned());
-    if suspects.is_empty() {
-        return;
-    }
-    verdict.role = Role::Victim;
-    match meeting.as_slice() {
-        [one] => {
-            verdict.victim_of = Some(one.id.clone());
-            verdict.holder = Some(one.id.clone());
-            verdict.cause += &format!("; {} hangs in the same code and may hold it", one.id);
-        }
-        // Any of them keeps a connection from this one.
-        [oldest, _, ..] if verdict.class == Class::PoolWait => {
-            verdict.cause += &format!("; {} others hang with connections to it", meeting.len());
-            verdict.victim_of = Some(oldest.id.clone());
-            verdict.holder = Some(oldest.id.clone());
-        }
-        _ => {
-            verdict.cause += &format!(
-                "; who holds it was not found, {} other requests hang",
-                suspects.len()
-            )
-        }
-    }
-}
-
-fn peer_name(verdict: &Verdict) -> Option<&str> {
-    verdict.peer.as_ref()?.name.as_deref()
-}
-
-/// Whether some function of the user's own code stands in the stacks of both.
-fn meets(named: &Named, other: &Report) -> bool {
-    let mine: HashSet<&str> = user_functions(&named.stacks).collect();
-    let theirs = other
-        .evidence
-        .as_ref()
-        .map(|e| e.stacks.as_slice())
-        .unwrap_or_default();
-    user_functions(theirs).any(|f| mine.contains(f))
-}
-
-fn user_functions(stacks: &[Stack]) -> impl Iterator<Item = &str> {
-    stacks
-        .iter()
-        .flat_map(|s| &s.frames)
-        .filter(|f| f.user)
-        .filter_map(|f| f.function.as_deref())
-}
-
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
-    use redhanded_report::{Culprit, Event, Evidence, Frame, WaitingFor};
+    use redhanded_report::{Culprit, Event, Evidence, Frame, Stack, WaitingFor};
 
     fn waiter() -> Verdict {
         let mut verdict = Verdict::new(
@@ -197,7 +131,13 @@ mod tests {
             stacks: vec![stack("app::boost")],
             ..Named::default()
         };
-        refine(&mut verdict, &named, 0, [&holder, &fellow].into_iter());
+        refine(
+            &mut verdict,
+            &named,
+            0,
+            &Referred::default(),
+            [&holder, &fellow].into_iter(),
+        );
         assert_eq!(
             (verdict.role, verdict.confidence),
             (Role::Victim, Confidence::Suspected)
@@ -213,7 +153,13 @@ mod tests {
             stacks: vec![stack("app::other")],
             ..Named::default()
         };
-        refine(&mut verdict, &named, 0, [&holder].into_iter());
+        refine(
+            &mut verdict,
+            &named,
+            0,
+            &Referred::default(),
+            [&holder].into_iter(),
+        );
         assert_eq!((verdict.role, verdict.victim_of), (Role::Victim, None));
     }
 
@@ -221,7 +167,13 @@ mod tests {
     fn a_slow_upload_is_nobodys_fault() {
         let mut verdict = waiter();
         verdict.waiting_for = Some(WaitingFor::new(WaitKind::Client, "hyper::body::Incoming"));
-        refine(&mut verdict, &Named::default(), 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &Named::default(),
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!(
             (verdict.class, verdict.role),
             (Class::ClientStalled, Role::Bystander)
@@ -231,7 +183,13 @@ mod tests {
     #[test]
     fn a_lock_that_nobody_seems_to_hold_says_so() {
         let mut verdict = waiter();
-        refine(&mut verdict, &Named::default(), 0, [].into_iter());
+        refine(
+            &mut verdict,
+            &Named::default(),
+            0,
+            &Referred::default(),
+            [].into_iter(),
+        );
         assert_eq!(verdict.holder.as_deref(), Some("nobody found"));
     }
 
@@ -251,6 +209,7 @@ mod tests {
                 ..Named::default()
             },
             20,
+            &Referred::default(),
             [].into_iter(),
         );
         assert_eq!(

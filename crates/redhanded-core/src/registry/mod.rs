@@ -14,6 +14,7 @@ mod slot;
 pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
+pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 
 use crate::sync::{AtomicU64, Ordering};
@@ -190,6 +191,11 @@ impl Registry {
     /// Whether any request is in flight; looks at every slot only if none is.
     pub(crate) fn any_live(&self) -> bool {
         self.slots().any(|s| s.hand.looks_live())
+    }
+
+    /// Every slot whose request is in flight.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &'static Slot> {
+        self.slots().filter(|slot| slot.hand.looks_live())
     }
 
     fn slots(&self) -> impl Iterator<Item = &'static Slot> {

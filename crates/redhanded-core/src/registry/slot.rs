@@ -104,6 +104,25 @@ impl PollMark {
     }
 }
 
+/// Where a pinned future or body lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) address: usize,
+    /// In bytes.
+    pub(crate) size: usize,
+}
+
+impl Place {
+    /// The place of something that is pinned.
+    #[inline]
+    pub fn of<T>(pinned: &T) -> Self {
+        Self {
+            address: std::ptr::from_ref(pinned) as usize,
+            size: size_of::<T>(),
+        }
+    }
+}
+
 /// What a capturing poll left for the watchdog.
 #[derive(Debug)]
 pub(crate) struct Mail {
@@ -179,6 +198,8 @@ pub(crate) struct Slot {
     kept_waker: [AtomicU64; 2],
     /// How often each way to end was gone, over all the requests that were here.
     ends: [AtomicU32; WAYS],
+    /// Where the future lies that was pending last: its address, then its size and whose generation.
+    future: [AtomicU64; 2],
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
@@ -215,6 +236,7 @@ impl Slot {
             extra: Mutex::new(None),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
+            future: [AtomicU64::new(0), AtomicU64::new(0)],
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -410,6 +432,25 @@ impl Slot {
             self.kept_waker[0].load(Ordering::Relaxed),
             self.kept_waker[1].load(Ordering::Relaxed),
         ]
+    }
+
+    /// Notes where the future lies that has just been pending; only its own thread calls this. A future that was polled is
+    /// pinned, so it lies there until it is dropped.
+    #[inline]
+    pub(crate) fn set_future(&self, place: Place) {
+        let size = u64::from(u32::try_from(place.size).unwrap_or(u32::MAX));
+        let of = u64::from(self.hand.generation()) << 32;
+        self.future[0].store(place.address as u64, Ordering::Relaxed);
+        self.future[1].store(of | size, Ordering::Release);
+    }
+
+    /// Where the future of the present request lies, if it has been pending.
+    pub(crate) fn future(&self) -> Option<Place> {
+        let word = self.future[1].load(Ordering::Acquire);
+        let address = self.future[0].load(Ordering::Relaxed) as usize;
+        let size = word as u32 as usize;
+        ((word >> 32) as u32 == self.hand.generation() && size > 0)
+            .then_some(Place { address, size })
     }
 
     /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the

@@ -1,6 +1,7 @@
 //! What the rules judge: numbers and facts, no threads, no clock, no addresses.
 
 pub use crate::calls::{CallSeen, CallTotal};
+pub use crate::referred::Referred;
 use redhanded_report::{Peer, WaitingFor};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ pub struct Observed {
     pub polling: Option<Polling>,
     /// The workers of its runtime.
     pub crowd: Crowd,
+    /// Who has what it waits for, where the memory of futures tells. No rule looks at it: whether what it
+    /// waits for can be held is known when its stack has names.
+    #[serde(default)]
+    pub referred: Referred,
     /// What has come of a request that is not whole.
     #[serde(default)]
     pub received: Option<Received>,

@@ -23,7 +23,7 @@ pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{
-    At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll,
+    At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, Referred, StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 

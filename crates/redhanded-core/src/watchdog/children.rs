@@ -121,6 +121,7 @@ impl ChildLook {
             verdict: judge(&found.observed),
             stands: found.observed.poll.is_some(),
             samples: found.observed.poll.as_ref().map_or(0, |poll| poll.samples),
+            referred: found.observed.referred,
             stacks: found.stacks,
         })
     }

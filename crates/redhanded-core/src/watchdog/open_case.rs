@@ -3,7 +3,7 @@
 use super::children::ChildLooks;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms, shared_from_root};
-use super::{Parts, calls, crowd};
+use super::{Parts, calls, crowd, holders};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
@@ -11,7 +11,7 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Look, Observed, Received, judge};
+use crate::verdict::{At, Crowd, Look, Observed, Received, Referred, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -214,14 +214,20 @@ impl OpenCase {
             return None;
         }
         let (poll, thread) = standing.observe(parts.sampler, now_ns);
+        let near = standing.samples.back().map(|sample| sample.near.clone());
         let stacks = fold(standing.samples.iter().map(|s| s.stack.clone()));
         let missing = standing.missing.clone().into_iter().collect();
         parts
             .engine
             .counts
             .lost_stacks(std::mem::take(&mut standing.lost));
+        let referred = match near.filter(|near| !near.is_empty()) {
+            Some(near) => holders::of_blocked(slot, &near, parts.sampler),
+            None => Referred::default(),
+        };
         let observed = Observed {
             poll: Some(poll),
+            referred,
             missing,
             ..Self::seen(slot, Self::at(slot), parts, now_ns)
         };
@@ -355,6 +361,9 @@ impl OpenCase {
         if !told && observed.sockets.is_empty() && mail.waiting.outcome == PollOutcome::Pending {
             let own = calls::Known::of(slot).connected();
             observed.connections = super::sockets::of_others(observed.elapsed_ms, &own);
+        }
+        if mail.waiting.outcome == PollOutcome::Pending {
+            found.observed.referred = holders::of_pending(slot, mail, parts.sampler);
         }
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);

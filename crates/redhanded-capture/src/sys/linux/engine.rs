@@ -1,12 +1,13 @@
 //! The tools in the order in which they touch: look, read, signal.
 
 use super::modules::Modules;
+use super::reach;
 use super::signal::{self, STACK_BYTES};
 use super::snapshot;
 use super::task::Task;
 use super::walk::{Rules, StackCopy, Walker, two_registers};
 use crate::arch::Registers;
-use crate::{Abilities, Activity, NoStack, RawFrame, RawStack, Sample};
+use crate::{Abilities, Activity, NoStack, RawFrame, RawStack, Reach, Sample};
 use gimli::UnwindContext;
 use std::io;
 use std::time::{Duration, Instant};
@@ -79,10 +80,12 @@ impl Engine {
             on_cpu: true,
             syscall: None,
             stack,
+            near: Vec::new(),
         })
     }
 
     fn sample_of(&mut self, snapshot: &snapshot::Snapshot) -> Sample {
+        let near = snapshot.near(&self.buffer[..]);
         let stack = self.walk(
             two_registers(snapshot.sp, snapshot.pc),
             snapshot.base,
@@ -92,6 +95,7 @@ impl Engine {
             on_cpu: false,
             syscall: snapshot.syscall,
             stack,
+            near,
         }
     }
 
@@ -122,6 +126,10 @@ impl Engine {
             frames: self.locate_all(ips),
             complete: true,
         }
+    }
+
+    pub(crate) fn reach(&mut self, address: usize, size: usize) -> Reach {
+        reach::of(&self.modules, address as u64, size as u64)
     }
 
     fn locate_all(&self, ips: &[usize]) -> Vec<RawFrame> {

@@ -16,6 +16,27 @@ pub(super) struct Snapshot {
     pub(super) length: usize,
 }
 
+/// Of how much of the stack the words are that a thread has at hand: what it waits for is in the innermost frames.
+const NEAR_BYTES: usize = 4096;
+/// No object of a program lies below or above.
+const POINTERS: std::ops::Range<u64> = 0x1_0000..0x8000_0000_0000;
+
+impl Snapshot {
+    /// What may be pointers among its call's arguments and the words of its innermost frames, in `copied`; each once.
+    pub(super) fn near(&self, copied: &[u8]) -> Vec<u64> {
+        let from = self.sp.saturating_sub(self.base) as usize;
+        let until = self.length.min(from.saturating_add(NEAR_BYTES));
+        let frames = copied.get(from..until).unwrap_or_default().chunks_exact(8);
+        let frames = frames.filter_map(|word| word.try_into().ok().map(u64::from_ne_bytes));
+        let args = self.syscall.map(|syscall| syscall.args).unwrap_or_default();
+        let mut words: Vec<u64> = args.into_iter().chain(frames).collect();
+        words.retain(|word| POINTERS.contains(word));
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+}
+
 /// Reads a blocked thread's stack; `Ok(None)` if it ran meanwhile.
 ///
 /// The scheduler counts how often it put a thread on a CPU. Blocked in the same place with the same count before and after

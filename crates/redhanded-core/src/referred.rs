@@ -1,0 +1,14 @@
+//! Who has what a request waits for, as the memory of futures tells it.
+
+use serde::{Deserialize, Serialize};
+
+/// Who refers to the thing that a request waits with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referred {
+    /// Ids of other requests that refer to it and do not wait for it.
+    pub by: Vec<String>,
+    /// A part of the request itself refers to it that was not polled when the request was.
+    pub unpolled: bool,
+    /// More requests were in flight than were looked into.
+    pub cut: bool,
+}
