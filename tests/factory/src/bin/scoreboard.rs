@@ -1,9 +1,12 @@
-//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded] [CODE…]`.
+//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded]
+//! [--keep FOLDER] [CODE…]`.
 
 use redhanded_factory::score::{self, Judged};
-use redhanded_factory::stage::{self, Setup};
+use redhanded_factory::stage::{self, Seen, Setup};
 use redhanded_factory::{Case, all};
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the figures must reach: of all cases, those with the right class and with the right function.
@@ -15,6 +18,8 @@ struct Wanted {
     workers: Vec<usize>,
     overloaded: Vec<bool>,
     codes: Vec<String>,
+    /// Where the records of every case are kept.
+    keep: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +38,7 @@ fn wanted() -> Result<Wanted, String> {
         workers: Vec::new(),
         overloaded: Vec::new(),
         codes: Vec::new(),
+        keep: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -43,6 +49,10 @@ fn wanted() -> Result<Wanted, String> {
                     .parse()
                     .map_err(|_| format!("--workers {value}: no number"))?;
                 wanted.workers.push(workers);
+            }
+            "--keep" => {
+                let folder = args.next().ok_or("--keep wants a folder")?;
+                wanted.keep = Some(folder.into());
             }
             "--idle" => wanted.overloaded.push(false),
             "--overloaded" => wanted.overloaded.push(true),
@@ -78,14 +88,14 @@ fn board(wanted: &Wanted) -> io::Result<bool> {
                 overloaded: *overloaded,
                 ..Setup::here()
             };
-            holds &= table(&cases, &setup)?;
+            holds &= table(&cases, &setup, wanted.keep.as_deref())?;
         }
     }
     Ok(holds)
 }
 
 /// One table; whether its figures hold.
-fn table(cases: &[Case], setup: &Setup) -> io::Result<bool> {
+fn table(cases: &[Case], setup: &Setup, keep: Option<&Path>) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     let how = if setup.overloaded {
         "overloaded"
@@ -113,11 +123,25 @@ fn table(cases: &[Case], setup: &Setup) -> io::Result<bool> {
         if setup.overloaded && case.needs.idle_only {
             continue;
         }
-        let judged = score::judge(case, &stage::run(case, setup));
+        let seen = stage::run(case, setup);
+        if let Some(folder) = keep {
+            keep_records(folder, case, &seen)?;
+        }
+        let judged = score::judge(case, &seen);
         row(&mut out, case, &judged)?;
         all.push(judged);
     }
     sum(&mut out, &all)
+}
+
+/// The records of a case as `CODE.jsonl`, to see why it was judged so.
+fn keep_records(folder: &Path, case: &Case, seen: &Seen) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut file = File::create(folder.join(format!("{}.jsonl", case.code)))?;
+    for record in &seen.records {
+        writeln!(file, "{}", serde_json::to_string(record)?)?;
+    }
+    Ok(())
 }
 
 fn row(out: &mut impl Write, case: &Case, judged: &Judged) -> io::Result<()> {
