@@ -9,6 +9,8 @@ pub struct Referred {
     pub by: Vec<String>,
     /// A part of the request itself refers to it that was not polled when the request was.
     pub unpolled: bool,
+    /// Another part of it that was polled refers to it, and does not wait there.
+    pub itself: bool,
     /// More requests were in flight than were looked into.
     pub cut: bool,
 }

@@ -23,6 +23,11 @@ pub(super) fn name<'a>(
         is_held_by(verdict, id, referred, &others);
     } else {
         guess(verdict, named, &others);
+        if referred.itself && named.awaits && verdict.victim_of.is_none() {
+            verdict.role = Role::Culprit;
+            verdict.holder = Some("this request itself, it may be".to_owned());
+            verdict.cause += "; its own future refers to it in another place as well, so that it may hold it itself";
+        }
     }
 }
 

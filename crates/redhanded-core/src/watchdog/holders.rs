@@ -13,10 +13,13 @@ use redhanded_capture::{LeafKind, Object, Reach, Sampler};
 const MOST_READ: usize = 256;
 /// How many of a leaf's own futures are looked into, innermost first.
 const NEAR_FUTURES: usize = 4;
-/// So far behind its beginning a leaf refers to what it waits for, in words.
+/// So far from its beginning a leaf refers to what it waits for, in words.
 const NEAR_WORDS: usize = 12;
-/// A queued waiter's waker lies so near to its reference, in words.
-const WAITER_WORDS: usize = 10;
+/// A queued waiter's waker lies so near to its reference, in words: tokio's has it right behind, and the futures around
+/// it have theirs before.
+const WAITER_WORDS: usize = 5;
+/// Locks of futures are aligned to this.
+const ALIGNED: u64 = 8;
 /// Holders that are told.
 const MOST_TOLD: usize = 8;
 
@@ -35,7 +38,8 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
         return Referred::default();
     };
     let mut referred = Referred {
-        unpolled: is_elsewhere_in_itself(slot, &sought),
+        unpolled: is_elsewhere_in_itself(slot, &sought, false),
+        itself: is_elsewhere_in_itself(slot, &sought, true),
         ..Referred::default()
     };
     find(slot, &sought.words, sampler, &mut referred);
@@ -59,7 +63,7 @@ fn sought(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler) -> Option<Sou
     for leaf in mail.waiting.leaves.iter().filter(registered) {
         let mut inner: Vec<(u64, &Object)> = Vec::new();
         for at in &leaf.words {
-            if let Some(object) = own.object_at(*at) {
+            if let Some(object) = own.object_at(*at).filter(|object| object.is_owned) {
                 polled.push(object.address);
                 if inner.len() < NEAR_FUTURES && !inner.iter().any(|(known, _)| known == at) {
                     inner.push((*at, object));
@@ -68,23 +72,26 @@ fn sought(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler) -> Option<Sou
         }
         for (at, object) in inner {
             let first = ((at - object.address) / 8) as usize;
-            let near = object.words.iter().skip(first).take(NEAR_WORDS);
+            let around = object.words.iter().skip(first.saturating_sub(NEAR_WORDS));
+            let near = around.take(2 * NEAR_WORDS);
             words.extend(near.filter(|word| leaf.words.contains(word)));
         }
     }
     let waker = slot.kept_waker();
-    words.retain(|word| !waker.contains(word) && own.object_at(*word).is_none_or(|o| !o.is_owned));
+    // Numbers of permits are no references, and its own parts are nobody else's.
+    let is_of_others = |word: u64| own.object_at(word).is_none_or(|object| !object.is_owned);
+    words.retain(|word| *word % ALIGNED == 0 && !waker.contains(word) && is_of_others(*word));
     words.sort_unstable();
     words.dedup();
     (!words.is_empty()).then_some(Sought { words, own, polled })
 }
 
-/// Whether a part of the request that this poll has not gone through refers to the same: it may have
-/// been given what is waited for, and nobody polls it.
-fn is_elsewhere_in_itself(slot: &Slot, sought: &Sought) -> bool {
-    let unpolled = |object: &&Object| !sought.polled.contains(&object.address);
-    let waker = slot.kept_waker()[0];
-    let mut objects = sought.own.objects.iter().filter(unpolled);
+/// Whether another part of the request refers to the same: one that this poll has gone through, or one that it has not.
+/// The latter may have been given what is waited for, and nobody polls it.
+fn is_elsewhere_in_itself(slot: &Slot, sought: &Sought, polled: bool) -> bool {
+    let is_it = |object: &&Object| sought.polled.contains(&object.address) == polled;
+    let waker = slot.kept_waker();
+    let mut objects = sought.own.objects.iter().filter(is_it);
     objects.any(|object| holds_any(object, &sought.words, waker))
 }
 
@@ -109,7 +116,7 @@ fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mu
         read += 1;
         let generation = other.hand.generation();
         let reach = sampler.reach(place.address, place.size);
-        let waker = other.kept_waker()[0];
+        let waker = other.kept_waker();
         let owned = reach.objects.iter().filter(|object| object.is_owned);
         let holds = owned.clone().any(|object| holds_any(object, words, waker));
         // It may have ended meanwhile, and another have its memory.
@@ -120,12 +127,13 @@ fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mu
     }
 }
 
-/// Whether an object refers to one of `words` without waiting there.
-fn holds_any(object: &Object, words: &[u64], waker: u64) -> bool {
+/// Whether an object refers to one of `words` without waiting there: who waits has a waker beside it, data and vtable.
+fn holds_any(object: &Object, words: &[u64], waker: [u64; 2]) -> bool {
+    let is_waker = |pair: &[u64]| pair == waker || (pair[0], pair[1]) == (waker[1], waker[0]);
     let waits_at = |at: usize| {
-        let around = at.saturating_sub(WAITER_WORDS)..at + WAITER_WORDS;
-        let around = around.filter_map(|i| object.words.get(i));
-        waker != 0 && around.into_iter().any(|word| *word == waker)
+        let until = (at + WAITER_WORDS + 1).min(object.words.len());
+        let around = object.words.get(at.saturating_sub(WAITER_WORDS)..until);
+        around.is_some_and(|words| words.windows(2).any(is_waker))
     };
     let mut at = object.words.iter().enumerate();
     at.any(|(at, word)| words.binary_search(word).is_ok() && !waits_at(at))
