@@ -1,9 +1,12 @@
-//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded] [CODE…]`.
+//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded] [--keep DIR] [CODE…]`.
+//!
+//! `--keep` writes what was reported of each case to `DIR/CODE-WORKERS.jsonl`.
 
 use redhanded_factory::score::{self, Judged};
-use redhanded_factory::stage::{self, Setup};
+use redhanded_factory::stage::{self, Seen, Setup};
 use redhanded_factory::{Case, all};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What the figures must reach: of all cases, those with the right class and with the right function.
@@ -15,6 +18,7 @@ struct Wanted {
     workers: Vec<usize>,
     overloaded: Vec<bool>,
     codes: Vec<String>,
+    keep: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -33,6 +37,7 @@ fn wanted() -> Result<Wanted, String> {
         workers: Vec::new(),
         overloaded: Vec::new(),
         codes: Vec::new(),
+        keep: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -46,6 +51,7 @@ fn wanted() -> Result<Wanted, String> {
             }
             "--idle" => wanted.overloaded.push(false),
             "--overloaded" => wanted.overloaded.push(true),
+            "--keep" => wanted.keep = Some(args.next().ok_or("--keep wants a directory")?.into()),
             option if option.starts_with('-') => {
                 return Err(format!("there is no option {option}"));
             }
@@ -78,14 +84,14 @@ fn board(wanted: &Wanted) -> io::Result<bool> {
                 overloaded: *overloaded,
                 ..Setup::here()
             };
-            holds &= table(&cases, &setup)?;
+            holds &= table(&cases, &setup, wanted.keep.as_deref())?;
         }
     }
     Ok(holds)
 }
 
 /// One table; whether its figures hold.
-fn table(cases: &[Case], setup: &Setup) -> io::Result<bool> {
+fn table(cases: &[Case], setup: &Setup, keep: Option<&Path>) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     let how = if setup.overloaded {
         "overloaded"
@@ -113,11 +119,26 @@ fn table(cases: &[Case], setup: &Setup) -> io::Result<bool> {
         if setup.overloaded && case.needs.idle_only {
             continue;
         }
-        let judged = score::judge(case, &stage::run(case, setup));
+        let seen = stage::run(case, setup);
+        if let Some(dir) = keep {
+            write_records(dir, case, setup, &seen)?;
+        }
+        let judged = score::judge(case, &seen);
         row(&mut out, case, &judged)?;
         all.push(judged);
     }
     sum(&mut out, &all)
+}
+
+fn write_records(dir: &Path, case: &Case, setup: &Setup, seen: &Seen) -> io::Result<()> {
+    let how = if setup.overloaded { "-overloaded" } else { "" };
+    let name = format!("{}-{}{how}.jsonl", case.code, setup.workers);
+    let mut file = std::fs::File::create(dir.join(name))?;
+    for record in &seen.records {
+        serde_json::to_writer(&mut file, record)?;
+        writeln!(file)?;
+    }
+    Ok(())
 }
 
 fn row(out: &mut impl Write, case: &Case, judged: &Judged) -> io::Result<()> {
