@@ -2,6 +2,7 @@
 
 use crate::{Ground, Play};
 use axum::Router;
+use redhanded::Builder;
 use redhanded::report::Class;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub struct Needs {
     pub slow_after: Option<Duration>,
     /// How long a control is watched, beyond the end of its play.
     pub watched_for: Option<Duration>,
+    /// What else its install is told, such as rules for its routes.
+    pub install: Option<fn(Builder) -> Builder>,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
 }

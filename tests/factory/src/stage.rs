@@ -62,7 +62,7 @@ pub fn run(case: &Case, setup: &Setup) -> Seen {
     let stall = start(case, setup, false);
     let _load = setup.overloaded.then(Load::begin);
     let slow_after = case.needs.slow_after.unwrap_or(setup.slow_after);
-    let mut play = Play::new(&stall, slow_after);
+    let mut play = Play::new(&stall, slow_after, workers(case, setup));
     (case.play)(&mut play);
     let sent = play.into_sent();
     let seen = || seen(case, &stall, &sent);
@@ -81,7 +81,7 @@ pub fn run(case: &Case, setup: &Setup) -> Seen {
 pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
     let stall = start(case, setup, true);
     let slow_after = case.needs.slow_after.unwrap_or(setup.slow_after);
-    let mut play = Play::new(&stall, slow_after);
+    let mut play = Play::new(&stall, slow_after, workers(case, setup));
     (case.play)(&mut play);
     let deadline = match case.truth.hang {
         Hang::Never => return Ok(()),
@@ -103,6 +103,10 @@ pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
         return Err(format!("{}: answered without us: {answered:?}", case.code));
     }
     Ok(())
+}
+
+fn workers(case: &Case, setup: &Setup) -> usize {
+    case.needs.workers.unwrap_or(setup.workers)
 }
 
 fn start(case: &Case, setup: &Setup, without: bool) -> Stall {

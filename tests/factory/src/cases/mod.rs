@@ -1,21 +1,29 @@
 //! What hangs, by where it hangs; one cause a file.
 
+mod blocked;
 mod cpu;
 mod deadlock;
+mod livelock;
+mod starved;
 
 use crate::Case;
 
 /// All causes, in the order of their codes.
 pub fn all() -> Vec<Case> {
-    let mut all = [cpu::all(), deadlock::all()].concat();
+    let mut all = [
+        cpu::all(),
+        livelock::all(),
+        blocked::all(),
+        starved::all(),
+        deadlock::all(),
+    ]
+    .concat();
     all.sort_by_key(|case| place(case.code));
     all
 }
 
-/// The letter, the number, and the letter of a variant.
-fn place(code: &str) -> (&str, u32, &str) {
-    let (letter, rest) = code.split_at(1);
-    let end = rest.find(|c: char| !c.is_ascii_digit());
-    let (number, variant) = rest.split_at(end.unwrap_or(rest.len()));
-    (letter, number.parse().unwrap_or_default(), variant)
+/// `B7` and its variant `B7b` stand before `B10`.
+fn place(code: &str) -> (Option<char>, Option<u32>, &str) {
+    let number = code[1..].trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    (code.chars().next(), number.parse().ok(), code)
 }
