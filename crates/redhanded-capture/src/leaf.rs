@@ -55,6 +55,21 @@ pub fn trim_await(mut frames: Vec<Frame>) -> (Vec<Frame>, Option<String>) {
     (frames, label)
 }
 
+/// The user's own functions whose futures are dropped by `frames`, each once, in their order: what a request is made of,
+/// where no stack tells. See [`Object::drop_glue`](crate::Object::drop_glue).
+pub fn futures_of(frames: &[Frame]) -> Vec<String> {
+    let mut futures: Vec<String> = Vec::new();
+    for future in frames
+        .iter()
+        .filter_map(|frame| names::user_future(name(frame)))
+    {
+        if !futures.contains(&future) {
+            futures.push(future);
+        }
+    }
+    futures
+}
+
 fn name(frame: &Frame) -> &str {
     frame.function.as_deref().unwrap_or_default()
 }

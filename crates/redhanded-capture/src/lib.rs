@@ -60,7 +60,7 @@ mod waiting;
 
 pub use accept::{AcceptQueue, accept_queue};
 pub use clock::{monotonic_ns, suspended_ns};
-pub use leaf::{classify_leaf, trim_await};
+pub use leaf::{classify_leaf, futures_of, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use reach::{Object, Reach};

@@ -199,6 +199,18 @@ pub(crate) fn pretty(name: &str) -> String {
     name.to_owned()
 }
 
+/// The user's own function whose future a type is made of, by the name of the function that drops it:
+/// `core::ptr::drop_in_place<app::notice::{{closure}}>` is that of `app::notice`. The outermost, where there are several.
+pub(crate) fn user_future(drop_glue: &str) -> Option<String> {
+    let of_type = without_hash(drop_glue).split_once("drop_in_place")?.1;
+    let is_path = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '{' | '}' | '#');
+    let paths = of_type
+        .split(|c: char| !is_path(c))
+        .map(|path| path.trim_matches(':'));
+    let mut users = paths.filter(|path| path.contains("::") && origin(path, None) == Origin::User);
+    users.next().map(pretty)
+}
+
 fn is_compilers_own(segment: &str) -> bool {
     segment == "{{closure}}"
         || [
@@ -301,6 +313,21 @@ fn without_generics(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_future_is_known_by_what_drops_it() {
+        let user = |glue: &str| user_future(glue);
+        let wanted = Some("app::notice".to_owned());
+        for glue in [
+            "core::ptr::drop_in_place<app::notice::{{closure}}>",
+            "core::ptr::drop_in_place<<app::notice as axum::handler::Handler<((),),()>>::call::{{closure}}>",
+            "core::ptr::drop_in_place::<axum::util::MapIntoResponse<app::notice::{closure#0}>>",
+        ] {
+            assert_eq!(user(glue), wanted, "{glue}");
+        }
+        assert_eq!(user("core::ptr::drop_in_place<axum::routing::Route>"), None);
+        assert_eq!(user("app::notice"), None);
+    }
 
     #[test]
     fn whose_code_by_file() {

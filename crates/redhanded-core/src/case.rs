@@ -46,6 +46,8 @@ pub(crate) struct Case {
     pub(crate) observed: Observed,
     pub(crate) thread: Option<Thread>,
     pub(crate) stacks: Vec<Sampled>,
+    /// The functions that drop its futures, for when no stack tells.
+    pub(crate) futures: RawStack,
     /// Its outbound calls, the open ones first, in the order in which they were begun.
     pub(crate) calls: Vec<Arc<CallState>>,
     /// When the request began and when it was looked at, in nanoseconds of the monotonic clock.

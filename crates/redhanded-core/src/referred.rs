@@ -11,6 +11,8 @@ pub struct Referred {
     pub unpolled: bool,
     /// Another part of it that was polled refers to it, and does not wait there.
     pub itself: bool,
+    /// A leaf has a set of futures at hand that is empty: nothing in it can wake anybody.
+    pub empty_set: bool,
     /// More requests were in flight than were looked into.
     pub cut: bool,
 }

@@ -392,6 +392,7 @@ fn captured<R>(
         let mail = Box::new(Mail {
             waiting,
             sequence: slot.poll_mark().sequence,
+            at_ns: now_ns(),
             budget_exhausted,
         });
         match slot.mailbox.try_lock() {

@@ -97,12 +97,10 @@ impl Clerk {
             &self.redactor,
             self.engine.counts.lost(),
         );
-        let all_stacks = || {
-            case.stacks
-                .iter()
-                .chain(case.children.iter().flat_map(|c| &c.stacks))
-        };
-        let raw_first = self.namer.is_slow(all_stacks());
+        let of_children = case.children.iter().flat_map(|child| &child.stacks);
+        let sampled = case.stacks.iter().chain(of_children);
+        let stacks = sampled.map(|sampled| &sampled.stack).chain([&case.futures]);
+        let raw_first = self.namer.is_slow(stacks);
         if raw_first {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
@@ -132,6 +130,12 @@ impl Clerk {
             }
             host::compare_unpolled(verdict, &named, &case.observed.calls);
             host::adopt_connection(verdict, &named, &case.observed.connections);
+            if named.culprit.is_none()
+                && verdict.role == Role::Culprit
+                && !case.futures.frames.is_empty()
+            {
+                refine::name_future(verdict, self.namer.futures(&case.futures));
+            }
             refine::refine(
                 verdict,
                 &named,

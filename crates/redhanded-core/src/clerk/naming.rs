@@ -3,7 +3,7 @@
 use super::phase;
 use crate::calls::CallPhase;
 use crate::case::Sampled;
-use redhanded_capture::{RawStack, Symbolizer, classify_leaf, trim_await};
+use redhanded_capture::{RawStack, Symbolizer, classify_leaf, futures_of, trim_await};
 use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct Named {
     pub(super) awaits: bool,
     /// It does not wait at its leaf, but yields to tokio's scheduler.
     pub(super) yields: bool,
+    /// Its leaf is a set of futures, which wakes it when one of them is woken.
+    pub(super) waits_for_a_set: bool,
 }
 
 impl Namer {
@@ -79,11 +81,11 @@ impl Namer {
     }
 
     /// Whether naming would delay a line by more than it may.
-    pub(super) fn is_slow<'a>(&mut self, mut stacks: impl Iterator<Item = &'a Sampled>) -> bool {
+    pub(super) fn is_slow<'a>(&mut self, mut stacks: impl Iterator<Item = &'a RawStack>) -> bool {
         if let Some(loaded) = self.loading.as_ref().and_then(|l| l.try_recv().ok()) {
             self.loaded(loaded);
         }
-        let warm = stacks.all(|s| self.symbolizer.is_warm(&s.stack));
+        let warm = stacks.all(|stack| self.symbolizer.is_warm(stack));
         !warm && self.last_cold.is_none_or(|took| took > DELAY)
     }
 
@@ -105,6 +107,11 @@ impl Namer {
             self.last_cold = Some(begun.elapsed());
         }
         conclude(stacks)
+    }
+
+    /// The user's functions that a request is made of, by what drops their futures.
+    pub(super) fn futures(&mut self, dropped_by: &RawStack) -> Vec<String> {
+        futures_of(&self.symbolizer.symbolize(dropped_by))
     }
 
     /// Stacks as the first durable line carries them: modules and offsets.
@@ -228,11 +235,18 @@ fn await_leaf(stacks: &mut [Stack], named: &mut Named) {
         named.leaf = label;
         named.waiting_for = what;
     }
+    named.waits_for_a_set = stacks.iter().all(is_set) && !stacks.is_empty();
     named.yields = named.leaf.as_deref().is_some_and(is_yield);
     named.culprit = stacks
         .first()
         .and_then(|s| s.frames.iter().find(|f| f.user))
         .map(culprit_of);
+}
+
+fn is_set(stack: &Stack) -> bool {
+    let above = stack.frames.iter().take_while(|frame| !frame.user);
+    let mut names = above.filter_map(|frame| frame.function.as_deref());
+    names.any(|name| name.contains("FuturesUnordered"))
 }
 
 fn is_yield(leaf: &str) -> bool {

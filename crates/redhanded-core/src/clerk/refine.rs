@@ -4,7 +4,7 @@ pub(super) use super::host::{forget_call, is_about_a_host, is_told};
 use super::naming::Named;
 use super::{holder, host};
 use crate::referred::Referred;
-use redhanded_report::{Class, Confidence, Report, Role, StackKind, Verdict, WaitKind};
+use redhanded_report::{Class, Confidence, Culprit, Report, Role, StackKind, Verdict, WaitKind};
 
 /// Completes the verdict of a look whose stacks have names now. `referred` tells whose memory refers to
 /// what it waits for, and `others` are the open cases that could be the holder. Pure.
@@ -41,6 +41,10 @@ pub(super) fn refine<'a>(
     } else if let Some(leaf) = &named.leaf {
         verdict.cause += &format!("; it waits in {leaf}");
     }
+    if verdict.class == Class::StuckAwait && referred.empty_set && named.waits_for_a_set {
+        verdict.class = Class::LostWakeup;
+        verdict.cause += "; the set of futures that it waits for is empty: nothing can wake it";
+    }
     if waits_for_a_holder(verdict) {
         holder::name(verdict, named, referred, others);
     }
@@ -48,6 +52,16 @@ pub(super) fn refine<'a>(
         verdict.class = Class::ClientStalled;
         verdict.role = Role::Bystander;
     }
+}
+
+/// No stack tells where it is, but its futures what it is made of: the outermost of the user's own is its
+/// handler, the innermost the nearest to where it waits.
+pub(super) fn name_future(verdict: &mut Verdict, futures: Vec<String>) {
+    let Some(handler) = futures.last() else {
+        return;
+    };
+    verdict.cause += &format!("; it is in {}", futures.join(", then "));
+    verdict.culprit = Some(Culprit::new(handler.clone(), None, None, None));
 }
 
 /// A handler that waits for the bytes of its own request is not to blame.
@@ -80,7 +94,7 @@ pub(super) fn waits_for_a_holder(verdict: &Verdict) -> bool {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
-    use redhanded_report::{Culprit, Event, Evidence, Frame, Stack, WaitingFor};
+    use redhanded_report::{Event, Evidence, Frame, Stack, WaitingFor};
 
     fn waiter() -> Verdict {
         let mut verdict = Verdict::new(

@@ -129,6 +129,8 @@ pub(crate) struct Mail {
     pub(crate) waiting: Waiting,
     /// Of the poll that it was.
     pub(crate) sequence: u64,
+    /// When that was, in nanoseconds of the monotonic clock.
+    pub(crate) at_ns: u64,
     /// tokio's cooperative budget was used up: "pending" then means nothing.
     pub(crate) budget_exhausted: bool,
 }

@@ -20,6 +20,9 @@ pub struct Observed {
     pub poll: Option<StandingPoll>,
     /// What came of asking its future where it waits; `None` inside a poll.
     pub look: Option<Look>,
+    /// How it answered when it was asked.
+    #[serde(default)]
+    pub asked: Option<Asked>,
     /// Other ends of the sockets that the pending future's leaves had at hand, its own client left out. Which of them it
     /// waits for is known only if there is one.
     #[serde(default)]
@@ -142,6 +145,17 @@ pub enum Look {
     },
 }
 
+/// How a pending request answered when it was woken for a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// For how long nobody had polled it before, as far as was looked, in milliseconds.
+    pub rested_ms: f64,
+    /// From the wake to its poll, in milliseconds.
+    pub answered_ms: f64,
+    /// Captured polls on end in which nobody kept its waker.
+    pub silent_polls: u32,
+}
+
 /// Polls of a request that is polled all the time, counted over a while, some of them captured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Polling {
@@ -168,6 +182,9 @@ pub struct Crowd {
     pub workers: u32,
     /// Those inside a watched poll that stands.
     pub standing: u32,
+    /// Those whose thread sleeps outside of any watched poll, where that was looked at.
+    #[serde(default)]
+    pub asleep: u32,
     /// The request that stands longest, on this request's own worker if there is one.
     pub hog: Option<Hog>,
 }
@@ -186,6 +203,11 @@ pub struct Hog {
 }
 
 impl Crowd {
+    /// Every worker was seen asleep, with nothing to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.workers > 0 && self.standing == 0 && self.asleep >= self.workers
+    }
+
     /// No worker is left for anybody else.
     pub(crate) fn all_stand(&self) -> bool {
         self.workers > 0 && self.standing >= self.workers && self.hog.is_some()

@@ -8,6 +8,7 @@ mod client_stalled;
 mod cpu_loop;
 mod evidence;
 mod hosts;
+mod lost_wakeup;
 mod machine_paused;
 mod not_accepted;
 mod pool_wait;
@@ -16,6 +17,7 @@ mod silent_peer;
 mod spin_loop;
 mod starved;
 mod stuck_await;
+mod undriven;
 mod unknown;
 mod unreachable_host;
 
@@ -23,14 +25,15 @@ pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{
-    At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, Referred, StandingPoll,
+    Asked, At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, Referred,
+    StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 12] = [
     starved::rule,
     cpu_loop::rule,
     pool_wait::rule,
@@ -40,6 +43,8 @@ const RULES: [Rule; 10] = [
     spin_loop::rule,
     client_stalled::rule,
     repeating_calls::rule,
+    lost_wakeup::rule,
+    undriven::rule,
     stuck_await::rule,
 ];
 
@@ -194,6 +199,7 @@ mod tests {
             workers: 2,
             standing: 2,
             hog: Some(hog),
+            ..Crowd::default()
         };
         let verdict = judge(&observed);
         assert_eq!(
@@ -213,6 +219,7 @@ mod tests {
             workers: 2,
             standing: 0,
             hog: None,
+            ..Crowd::default()
         };
         let verdict = judge(&observed);
         assert_eq!(verdict.class, Class::Unknown);
@@ -277,6 +284,7 @@ mod tests {
             workers: 2,
             standing: 2,
             hog: Some(hog),
+            ..Crowd::default()
         };
         let verdict = judge(&observed);
         assert_eq!(
@@ -439,7 +447,8 @@ mod tests {
             poll in proptest::option::of(any_poll()),
             look in proptest::option::of(any_look()),
             polling in proptest::option::of(any_polling()),
-            workers: u32, standing: u32, hog: bool,
+            workers: u32, standing: u32, asleep: u32, hog: bool,
+            asked in proptest::option::of((any::<f64>(), any::<f64>(), any::<u32>()).prop_map(|(rested_ms, answered_ms, silent_polls)| Asked { rested_ms, answered_ms, silent_polls })),
             sockets in proptest::collection::vec(any_peer(), 0..4),
             peer in proptest::option::of(any_peer()),
             on_blocking_thread: bool,
@@ -450,7 +459,8 @@ mod tests {
             let poll = poll.map(|poll| StandingPoll { peer, ..poll });
             let observed = Observed {
                 elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling, calls, totals,
-                crowd: Crowd { workers, standing, hog },
+                crowd: Crowd { workers, standing, asleep, hog },
+                asked,
                 ..Observed::default()
             };
             let verdict = judge(&observed);

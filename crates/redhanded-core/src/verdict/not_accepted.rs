@@ -145,6 +145,7 @@ mod tests {
                 id: "01HOG".into(),
                 ..Hog::default()
             }),
+            ..Crowd::default()
         };
         let verdict = judge_not_accepted(&seen);
         assert_eq!(

@@ -10,10 +10,24 @@ pub(super) fn verdict(observed: &Observed) -> Verdict {
         Confidence::Suspected,
         cause(observed),
     );
-    if observed.at == At::Ended || moves(observed).is_some() {
+    if observed.at == At::Ended || moves(observed).is_some() || may_be_unlucky(observed) {
         verdict.role = Role::Bystander;
     }
     verdict
+}
+
+/// It may have been about to go on, or be late because of what nobody watches.
+fn may_be_unlucky(observed: &Observed) -> bool {
+    matches!(
+        observed.look,
+        Some(
+            Look::Polled { pending: false, .. }
+                | Look::Unanswered {
+                    no_waker: false,
+                    ..
+                }
+        )
+    )
 }
 
 /// Its body hands out frames, so it gets on.
@@ -57,17 +71,14 @@ fn cause(observed: &Observed) -> String {
             spoken(*for_ms)
         ),
         Some(Look::Unanswered { for_ms, .. }) => format!(
-            "{age} old; woken {} ago and not polled since, though {} of {} workers are free: its owner may not drive it",
+            "{age} old; woken {} ago and not polled since; {} of {} workers stand in watched polls: the others do what nobody watches, or wait for a CPU",
             spoken(*for_ms),
-            observed
-                .crowd
-                .workers
-                .saturating_sub(observed.crowd.standing),
+            observed.crowd.standing,
             observed.crowd.workers
         ),
         Some(Look::Polled { pending: false, .. }) => {
             format!(
-                "{age} old; one more poll was enough to go on: a wake-up was missed, and our look made up for it"
+                "{age} old; when it was looked at it went on: a wake-up had been missed, or came at that moment"
             )
         }
         Some(Look::Polled {

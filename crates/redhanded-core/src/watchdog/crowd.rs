@@ -5,6 +5,7 @@ use crate::family;
 use crate::registry::Slot;
 use crate::verdict::{Crowd, Hog};
 use crate::worker::Worker;
+use redhanded_capture::Sampler;
 
 /// Who keeps the threads of `runtime`, but for the request in `except`, which polled last on `mine`.
 pub(super) fn crowd_of(
@@ -46,4 +47,19 @@ pub(super) fn crowd_of(
         ..hog
     });
     crowd
+}
+
+/// How many workers of the runtime that `slot` belongs to sleep outside of any watched poll.
+pub(super) fn asleep(slot: &Slot, sampler: &mut Sampler) -> u32 {
+    let Some(mine) = Worker::at(slot.poll_mark().worker) else {
+        return 0;
+    };
+    let sleeps = |worker: &&'static Worker| {
+        let thread = worker.thread();
+        worker.runtime() == mine.runtime()
+            && thread.is_alive()
+            && worker.current().is_none()
+            && sampler.activity(&thread).state == Some('S')
+    };
+    Worker::all().into_iter().filter(sleeps).count() as u32
 }

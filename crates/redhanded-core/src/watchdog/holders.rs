@@ -7,7 +7,7 @@
 use crate::family;
 use crate::registry::{Mail, Slot};
 use crate::verdict::Referred;
-use redhanded_capture::{LeafKind, Object, Reach, Sampler};
+use redhanded_capture::{LeafKind, Object, RawStack, Reach, Sampler};
 
 /// Requests whose memory is read for one look; each costs some 10 µs.
 const MOST_READ: usize = 256;
@@ -18,6 +18,8 @@ const NEAR_WORDS: usize = 12;
 /// A queued waiter's waker lies so near to its reference, in words: tokio's has it right behind, and the futures around
 /// it have theirs before.
 const WAITER_WORDS: usize = 5;
+/// No more refer to what one request shares with its parts.
+const MANY: u64 = 1 << 16;
 /// Locks of futures are aligned to this.
 const ALIGNED: u64 = 8;
 /// Holders that are told.
@@ -34,10 +36,19 @@ struct Sought {
 
 /// Who refers to what the leaves of this poll wait with.
 pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler) -> Referred {
-    let Some(sought) = sought(slot, mail, sampler) else {
+    let Some(place) = slot.future() else {
         return Referred::default();
     };
+    let own = sampler.reach(place.address, place.size);
+    let empty_set = has_empty_set(&own, mail);
+    let Some(sought) = sought(slot, mail, own) else {
+        return Referred {
+            empty_set,
+            ..Referred::default()
+        };
+    };
     let mut referred = Referred {
+        empty_set,
         unpolled: is_elsewhere_in_itself(slot, &sought, false),
         itself: is_elsewhere_in_itself(slot, &sought, true),
         ..Referred::default()
@@ -53,10 +64,22 @@ pub(super) fn of_blocked(slot: &'static Slot, near: &[u64], sampler: &mut Sample
     referred
 }
 
+/// What a pending request is made of: the functions that drop its futures, the outermost first.
+pub(super) fn futures(slot: &Slot, sampler: &mut Sampler) -> RawStack {
+    let Some(place) = slot.future() else {
+        return RawStack::default();
+    };
+    let reach = sampler.reach(place.address, place.size);
+    let owned = reach.objects.iter().filter(|object| object.is_owned);
+    // As a return address would stand: behind the first byte.
+    let ips: Vec<usize> = owned
+        .filter_map(|object| usize::try_from(object.drop_glue? + 1).ok())
+        .collect();
+    sampler.locate(&ips)
+}
+
 /// What the leaves of this poll have at hand that lies outside of the request's own memory.
-fn sought(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler) -> Option<Sought> {
-    let place = slot.future()?;
-    let own = sampler.reach(place.address, place.size);
+fn sought(slot: &'static Slot, mail: &Mail, own: Reach) -> Option<Sought> {
     let registered = |leaf: &&redhanded_capture::Leaf| leaf.kind == LeafKind::Registered;
     let mut words = Vec::new();
     let mut polled = Vec::new();
@@ -93,6 +116,24 @@ fn is_elsewhere_in_itself(slot: &Slot, sought: &Sought, polled: bool) -> bool {
     let waker = slot.kept_waker();
     let mut objects = sought.own.objects.iter().filter(is_it);
     objects.any(|object| holds_any(object, &sought.words, waker))
+}
+
+/// Whether a leaf has at hand what may be a set of futures without any: a shared queue, and no first task. Whether it
+/// is one, names must tell.
+fn has_empty_set(own: &Reach, mail: &Mail) -> bool {
+    let words = mail.waiting.leaves.iter().flat_map(|leaf| &leaf.words);
+    let mut parts = words.filter_map(|at| {
+        let object = own.object_at(*at).filter(|object| object.is_owned)?;
+        let first = ((at - object.address) / 8) as usize;
+        object.words.get(first..first + 2)
+    });
+    let is_shared = |at: u64| {
+        let counts = own
+            .object_at(at)
+            .filter(|object| !object.is_owned && object.address == at);
+        counts.is_some_and(|object| object.words.iter().take(2).all(|n| (1..MANY).contains(n)))
+    };
+    parts.any(|part| part[1] == 0 && is_shared(part[0]))
 }
 
 fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mut Referred) {

@@ -11,7 +11,7 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Look, Observed, Received, Referred, judge};
+use crate::verdict::{Asked, At, Crowd, Look, Observed, Received, Referred, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -22,6 +22,10 @@ use std::time::{Duration, SystemTime};
 const ENOUGH_SAMPLES: usize = 5;
 /// A woken request that nobody polls for so long was not heard.
 const UNHEARD_NS: u64 = 60_000_000;
+/// So long it is left alone before it is woken for a look, unless it does not come to rest: who is
+/// woken by others at that moment is polled meanwhile.
+const RESTS_NS: u64 = 10_000_000;
+const MOVES_NS: u64 = 30_000_000;
 /// A crowded machine gives few samples; after this time one is enough.
 const HURRY_NS: u64 = 60_000_000;
 /// Whatever has been found by then is judged.
@@ -61,6 +65,11 @@ pub(super) struct Gathering {
     woken_at_ns: Option<u64>,
     no_waker: bool,
     wakes: u32,
+    asked: Asked,
+    futures: RawStack,
+    /// The poll after which it rests, and since when that was seen.
+    sequence: Option<u64>,
+    rests_since_ns: u64,
     starts: u32,
     spinning: Spinning,
 }
@@ -70,9 +79,24 @@ pub(super) struct Found {
     pub(super) observed: Observed,
     pub(super) thread: Option<redhanded_report::Thread>,
     pub(super) stacks: Vec<Sampled>,
+    /// What it is made of, for when no stack tells.
+    pub(super) futures: RawStack,
 }
 
 impl Gathering {
+    /// Takes down how it answered to a wake.
+    fn note(&mut self, mail: &Mail) {
+        let woken_at_ns = self.woken_at_ns.unwrap_or(mail.at_ns);
+        let pending = mail.waiting.outcome == PollOutcome::Pending;
+        let silent = pending && mail.waiting.leaves.is_empty() && !mail.budget_exhausted;
+        self.asked.silent_polls = if silent {
+            self.asked.silent_polls + 1
+        } else {
+            0
+        };
+        self.asked.answered_ms = ms(mail.at_ns.saturating_sub(woken_at_ns));
+    }
+
     pub(super) fn begin(now_ns: u64) -> Self {
         Self {
             since_ns: now_ns,
@@ -235,6 +259,7 @@ impl OpenCase {
             observed,
             thread: Some(thread),
             stacks,
+            futures: RawStack::default(),
         })
     }
 
@@ -271,13 +296,34 @@ impl OpenCase {
             if spinning::is_restless(&mail) && gathering.spinning.begin(slot, now_ns) {
                 return None;
             }
-            let again = mail.budget_exhausted && gathering.wakes < LOOKS && !out_of_patience;
+            gathering.note(&mail);
+            let once_more = mail.budget_exhausted || gathering.asked.silent_polls == 1;
+            let again = once_more && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
-                return Some(Self::polled(slot, &mail, at, parts, now_ns));
+                let mut found = Self::polled(slot, &mail, at, parts, now_ns);
+                found.observed.asked = Some(gathering.asked);
+                found.futures = std::mem::take(&mut gathering.futures);
+                return Some(found);
             }
             gathering.woken_at_ns = None;
         }
         let Some(woken_at_ns) = gathering.woken_at_ns else {
+            // Who is woken by others at this moment is given the time to be polled for that.
+            let sequence = slot.poll_mark().sequence;
+            if gathering.sequence != Some(sequence) {
+                gathering.sequence = Some(sequence);
+                gathering.rests_since_ns = now_ns;
+            }
+            let rested_ns = now_ns.saturating_sub(gathering.rests_since_ns);
+            let waited_ns = now_ns.saturating_sub(gathering.since_ns);
+            if gathering.wakes == 0 && rested_ns < RESTS_NS && waited_ns < MOVES_NS {
+                return None;
+            }
+            if gathering.wakes == 0 {
+                gathering.asked.rested_ms = ms(rested_ns);
+                // Before it is polled: it may be done then, and nothing is left of it.
+                gathering.futures = holders::futures(slot, parts.sampler);
+            }
             gathering.no_waker = !wake(slot, parts.engine);
             gathering.wakes += 1;
             gathering.woken_at_ns = Some(now_ns);
@@ -292,7 +338,10 @@ impl OpenCase {
             no_waker: gathering.no_waker,
         };
         let mut found = Self::pending(slot, Some(look), at, parts, now_ns);
-        found.observed.crowd = Self::crowd(slot, parts, now_ns);
+        let mut crowd = Self::crowd(slot, parts, now_ns);
+        crowd.asleep = crowd::asleep(slot, parts.sampler);
+        found.observed.crowd = crowd;
+        found.futures = std::mem::take(&mut gathering.futures);
         Some(found)
     }
 
@@ -322,6 +371,7 @@ impl OpenCase {
             },
             thread: None,
             stacks: Vec::new(),
+            futures: RawStack::default(),
         }
     }
 
@@ -514,6 +564,7 @@ impl OpenCase {
             observed: found.observed,
             thread: found.thread,
             stacks: found.stacks,
+            futures: found.futures,
             calls: calls.open.into_iter().chain(calls.recent).collect(),
             started_ns: self.slot.started_ns(),
             looked_ns: now_ns,
