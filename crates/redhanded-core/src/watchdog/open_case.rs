@@ -84,8 +84,26 @@ pub(super) struct Found {
 }
 
 impl Gathering {
-    /// Takes down how it answered to a wake.
-    fn note(&mut self, mail: &Mail) {
+    /// What an answer has brought that is the last one.
+    fn answered(
+        &mut self,
+        slot: &'static Slot,
+        mail: &Mail,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Found {
+        if self.asked.silent_polls == 0 {
+            self.note(mail);
+        }
+        let mut found = OpenCase::polled(slot, mail, OpenCase::at(slot), parts, now_ns);
+        found.observed.asked = Some(self.asked);
+        found.futures = std::mem::take(&mut self.futures);
+        found
+    }
+
+    /// Takes down how it answered to a wake; returns the number of polls on end in which nobody kept
+    /// its waker.
+    fn note(&mut self, mail: &Mail) -> u32 {
         let woken_at_ns = self.woken_at_ns.unwrap_or(mail.at_ns);
         let pending = mail.waiting.outcome == PollOutcome::Pending;
         let silent = pending && mail.waiting.leaves.is_empty() && !mail.budget_exhausted;
@@ -95,6 +113,7 @@ impl Gathering {
             0
         };
         self.asked.answered_ms = ms(mail.at_ns.saturating_sub(woken_at_ns));
+        self.asked.silent_polls
     }
 
     pub(super) fn begin(now_ns: u64) -> Self {
@@ -188,7 +207,7 @@ impl OpenCase {
         now_ns: u64,
     ) -> Option<Found> {
         if slot.hand.has_ended() {
-            return Some(Self::pending(slot, None, At::Ended, parts, now_ns));
+            return Some(Self::ended(slot, gathering, parts, now_ns));
         }
         let looked_ns = now_ns.saturating_sub(gathering.since_ns);
         let age_ns = parts.pauses.charged(slot.started_ns(), now_ns);
@@ -213,6 +232,22 @@ impl OpenCase {
             }
             Stage::Head => Some(Self::half_come(slot, parts, now_ns)),
             _ => Self::gather_pending(slot, gathering, parts, now_ns, out_of_patience),
+        }
+    }
+
+    /// It is over. If our wake was enough to end it, that says why it was late.
+    fn ended(
+        slot: &'static Slot,
+        gathering: &mut Gathering,
+        parts: &mut Parts<'_>,
+        now_ns: u64,
+    ) -> Found {
+        let mail = slot.mailbox.try_lock().and_then(|mut m| m.take());
+        let was_ready = |mail: &Mail| mail.waiting.outcome == PollOutcome::Ready;
+        let answer = mail.filter(|mail| gathering.wakes == 1 && was_ready(mail));
+        match answer.filter(|_| gathering.woken_at_ns.is_some()) {
+            Some(mail) => gathering.answered(slot, &mail, parts, now_ns),
+            None => Self::pending(slot, None, At::Ended, parts, now_ns),
         }
     }
 
@@ -296,14 +331,11 @@ impl OpenCase {
             if spinning::is_restless(&mail) && gathering.spinning.begin(slot, now_ns) {
                 return None;
             }
-            gathering.note(&mail);
-            let once_more = mail.budget_exhausted || gathering.asked.silent_polls == 1;
+            let silent = gathering.note(&mail) == 1;
+            let once_more = mail.budget_exhausted || silent;
             let again = once_more && gathering.wakes < LOOKS && !out_of_patience;
             if !again {
-                let mut found = Self::polled(slot, &mail, at, parts, now_ns);
-                found.observed.asked = Some(gathering.asked);
-                found.futures = std::mem::take(&mut gathering.futures);
-                return Some(found);
+                return Some(gathering.answered(slot, &mail, parts, now_ns));
             }
             gathering.woken_at_ns = None;
         }
