@@ -17,6 +17,9 @@ pub struct SocketSeen {
     pub peer: Peer,
     /// Bytes that have come and that nobody has read: who waits here does not wait for the other end.
     pub unread_bytes: u32,
+    /// Segments with data that came and went since it was connected, the fewer of both: about as often it was asked and
+    /// answered. Zero where the kernel does not tell.
+    pub rounds: u32,
 }
 
 /// Finds the connected sockets that these words point to; more than one if the leaf had more than one at hand.
@@ -47,6 +50,8 @@ pub struct ConnectionSeen {
     pub received_ms_ago: u32,
     /// Bytes that have come and that nobody has read.
     pub unread_bytes: u32,
+    /// Segments with data that came and went since it was connected, the fewer of both.
+    pub rounds: u32,
     /// It would take more to send.
     pub takes_more: bool,
 }

@@ -56,6 +56,20 @@ pub(super) fn compare_unpolled(verdict: &mut Verdict, named: &Named, calls: &[Ca
     }
 }
 
+/// Who is polled all the time, and has only just begun to connect each time, connects again and again.
+pub(super) fn connects_again(verdict: &mut Verdict, named: &Named, polls_per_second: f64) {
+    /// A connection takes one poll or two.
+    const OFTEN: f64 = 100.0;
+    let waits = matches!(verdict.class, Class::StuckAwait | Class::UnreachableHost);
+    if waits && named.phase == Some(CallPhase::Connect) && polls_per_second >= OFTEN {
+        verdict.class = Class::RepeatingCalls;
+        verdict.role = Role::Culprit;
+        verdict.confidence = Confidence::Likely;
+        verdict.cause +=
+            "; each time it had only just begun to connect: it is refused, and tries again at once";
+    }
+}
+
 /// Whose connection it waits for, where a client's own task has it: `connections` owe an answer, and
 /// the stack says that this is what is waited for.
 pub(super) fn adopt_connection(verdict: &mut Verdict, named: &Named, connections: &[Peer]) {

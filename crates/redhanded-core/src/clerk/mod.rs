@@ -129,6 +129,9 @@ impl Clerk {
                 *verdict = of_who_yields(other, verdict);
             }
             host::compare_unpolled(verdict, &named, &case.observed.calls);
+            if let Some(polling) = &case.observed.polling {
+                host::connects_again(verdict, &named, polling.polls_per_second);
+            }
             host::adopt_connection(verdict, &named, &case.observed.connections);
             if named.culprit.is_none()
                 && verdict.role == Role::Culprit

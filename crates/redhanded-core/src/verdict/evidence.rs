@@ -31,6 +31,9 @@ pub struct Observed {
     /// rule looks at them: whether it waits for one is known when its stack has names.
     #[serde(default)]
     pub connections: Vec<Peer>,
+    /// Sockets of its own, asked for where it is polled all the time.
+    #[serde(default)]
+    pub own_sockets: Vec<OwnSocket>,
     /// The outbound calls that it has open, in the order in which they were begun.
     #[serde(default)]
     pub calls: Vec<CallSeen>,
@@ -143,6 +146,15 @@ pub enum Look {
         /// tokio's budget was used up: "pending" means nothing.
         budget_exhausted: bool,
     },
+}
+
+/// A socket that a request has itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OwnSocket {
+    /// The other end; `elapsed_ms` is how long nothing has come from it.
+    pub peer: Peer,
+    /// About how often it was asked and answered.
+    pub rounds: u32,
 }
 
 /// How a pending request answered when it was woken for a look.

@@ -146,7 +146,13 @@ impl Wait {
         waits.sort_by_key(|(stage, _)| !stage.is_unreachable());
         let (&(stage, peer), others) = waits.split_first()?;
         // A future that wakes itself, or one whose budget was used up, is pending for another reason.
-        let confidence = if others.is_empty() && !woke_itself && !budget_exhausted {
+        // What was silent before anybody asked is not late.
+        let for_ms = peer
+            .elapsed_ms
+            .map_or(observed.elapsed_ms, |ms| ms.min(observed.elapsed_ms));
+        let is_late = stage.is_unreachable() || is_most_of_it(for_ms, observed);
+        let alone = others.is_empty() && !woke_itself && !budget_exhausted;
+        let confidence = if alone && is_late {
             Confidence::Likely
         } else {
             Confidence::Suspected
@@ -156,10 +162,7 @@ impl Wait {
             peer: named_by_a_call(peer, observed),
             received_bytes: 0,
             others: others.iter().map(|(_, peer)| (*peer).clone()).collect(),
-            // What was silent before anybody asked is not late.
-            for_ms: peer
-                .elapsed_ms
-                .map_or(observed.elapsed_ms, |ms| ms.min(observed.elapsed_ms)),
+            for_ms,
             confidence,
         })
     }

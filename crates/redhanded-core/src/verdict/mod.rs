@@ -25,8 +25,8 @@ pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{
-    Asked, At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, Referred,
-    StandingPoll,
+    Asked, At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, OwnSocket, Polling, Received,
+    Referred, StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 

@@ -17,6 +17,34 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     if observed.poll.is_some() || one_call_takes_it(observed) {
         return None;
     }
+    totalled(observed).or_else(|| exchanged(observed))
+}
+
+/// Nobody told of its calls, but its own connection knows how often they came and went.
+fn exchanged(observed: &Observed) -> Option<Verdict> {
+    let busy = observed.own_sockets.iter().filter(|socket| {
+        // One that fell silent is what it waits for now.
+        let quiet_ms = socket.peer.elapsed_ms.unwrap_or(f64::INFINITY);
+        u64::from(socket.rounds) >= MANY && !is_most_of_it(quiet_ms, observed)
+    });
+    let worst = busy.max_by_key(|socket| socket.rounds)?;
+    let confidence = if u64::from(worst.rounds) >= TOO_MANY {
+        Confidence::Likely
+    } else {
+        Confidence::Suspected
+    };
+    let cause = format!(
+        "{} old; asked {} about {} times over one connection, was answered, and asks again",
+        spoken(observed.elapsed_ms),
+        host(&worst.peer),
+        worst.rounds
+    );
+    let mut verdict = Verdict::new(Class::RepeatingCalls, Role::Culprit, confidence, cause);
+    verdict.peer = Some(worst.peer.clone());
+    Some(verdict)
+}
+
+fn totalled(observed: &Observed) -> Option<Verdict> {
     let worst = observed
         .totals
         .iter()

@@ -1,7 +1,8 @@
 //! Polled again and again without anybody's doing but its own.
 
 use super::{Observed, Polling};
-use redhanded_report::{Class, Confidence, Role, Verdict};
+use crate::calls::spelled as host;
+use redhanded_report::{Class, Confidence, Peer, Role, Verdict};
 
 /// So many polls a second are no waiting, and more than a well-behaved timer or peer causes.
 pub(super) const OFTEN: f64 = 1_000.0;
@@ -21,13 +22,30 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let (confidence, why) = wakes_itself(polling)
         .or_else(|| yields(polling))
         .or_else(|| always_ready(polling))?;
-    let cause = format!("polled {} times a second, {why}", counted(polling));
-    Some(Verdict::new(
-        Class::SpinLoop,
-        Role::Culprit,
-        confidence,
-        cause,
-    ))
+    let mut cause = format!("polled {} times a second, {why}", counted(polling));
+    let closed = closed_by_its_peer(observed);
+    if let Some(peer) = closed {
+        cause += &format!("; {} has closed its side of the connection", host(peer));
+    }
+    // Whoever reads on after the end of a stream is always ready.
+    let confidence = match closed {
+        Some(_) if polling.budget_exhausted > 0 => confidence.max(Confidence::Likely),
+        _ => confidence,
+    };
+    let mut verdict = Verdict::new(Class::SpinLoop, Role::Culprit, confidence, cause);
+    verdict.peer = closed.cloned();
+    Some(verdict)
+}
+
+/// The other end of its only socket that nothing will come from any more.
+fn closed_by_its_peer(observed: &Observed) -> Option<&Peer> {
+    let is_closed = |peer: &&Peer| peer.state.as_deref() == Some("CLOSE_WAIT");
+    let mut closed = observed
+        .own_sockets
+        .iter()
+        .map(|own| &own.peer)
+        .filter(is_closed);
+    closed.next().filter(|_| closed.next().is_none())
 }
 
 fn wakes_itself(polling: &Polling) -> Option<(Confidence, &'static str)> {

@@ -444,6 +444,10 @@ impl OpenCase {
             let own = calls::Known::of(slot).connected();
             observed.connections = super::sockets::of_others(observed.elapsed_ms, &own);
         }
+        if spinning::is_often_polled(observed.polls, observed.elapsed_ms) {
+            let own = calls::Known::of(slot).connected();
+            observed.own_sockets = super::sockets::in_memory(slot, parts.sampler, &own);
+        }
         if mail.waiting.outcome == PollOutcome::Pending {
             found.observed.referred = holders::of_pending(slot, mail, parts.sampler);
         }

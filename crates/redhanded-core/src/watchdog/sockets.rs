@@ -3,7 +3,10 @@
 use crate::calls::connections;
 use crate::copied;
 use crate::registry::{Mail, Slot};
-use redhanded_capture::{ConnectionSeen, PollOutcome, SocketSeen, sockets_behind, sockets_to};
+use crate::verdict::OwnSocket;
+use redhanded_capture::{
+    ConnectionSeen, PollOutcome, Sampler, SocketSeen, sockets_behind, sockets_to,
+};
 use redhanded_report::Peer;
 use std::net::SocketAddr;
 
@@ -11,6 +14,9 @@ use std::net::SocketAddr;
 const MOST: usize = 16;
 /// The kernel counts these times in ticks of its clock: 10 ms at most, and each of two ends may be off by one.
 const TICK_MS: f64 = 20.0;
+
+/// tokio's record of a socket is aligned to this.
+const RECORD: u64 = 128;
 
 /// The other ends of the sockets that the leaves of this poll had at hand: connected ones that owe something.
 pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
@@ -40,6 +46,49 @@ pub(super) fn of(slot: &Slot, mail: &Mail) -> Vec<Peer> {
         peer
     };
     owing.map(concluded).take(MOST).collect()
+}
+
+/// How the sockets do that the request has in its own memory, and those that it has connected `own` clients to: asked
+/// of requests that are polled all the time, whose leaf is another thing each time.
+pub(super) fn in_memory(slot: &Slot, sampler: &mut Sampler, own: &[SocketAddr]) -> Vec<OwnSocket> {
+    let client = copied::client_of(&slot.facts.read());
+    let mut found: Vec<OwnSocket> = Vec::new();
+    if let Some(place) = slot.future() {
+        let reach = sampler.reach(place.address, place.size);
+        let owned = reach.objects.iter().filter(|object| object.is_owned);
+        let words = owned.flat_map(|object| &object.words);
+        // A record is shared: what refers to it refers to its counts, which take as much room as it is aligned to.
+        let words: Vec<u64> = words
+            .flat_map(|word| [*word, word.wrapping_add(RECORD)])
+            .collect();
+        let seen = sockets_behind(&words).into_iter();
+        let others = seen.filter(|socket| !client.is_some_and(|client| is(&socket.peer, client)));
+        found.extend(others.map(|socket| OwnSocket {
+            peer: socket.peer,
+            rounds: socket.rounds,
+        }));
+    }
+    let known = connections::known();
+    found.extend(sockets_to(own).into_iter().map(|connection| {
+        let row = known
+            .iter()
+            .find(|(remote, _)| *remote == connection.remote);
+        let mut peer = Peer::default();
+        peer.name = row.map(|(_, row)| row.host.to_string());
+        peer.address = Some(connection.remote.ip().to_string());
+        peer.port = Some(connection.remote.port());
+        peer.state = Some(connection.state.to_owned());
+        peer.elapsed_ms = Some(f64::from(connection.received_ms_ago));
+        OwnSocket {
+            peer,
+            rounds: connection.rounds,
+        }
+    }));
+    found
+        .iter_mut()
+        .for_each(|socket| socket.peer.inferred = true);
+    found.truncate(MOST);
+    found
 }
 
 /// Connections that other tasks have, to hosts whose calls nobody tells, and that owe an answer to

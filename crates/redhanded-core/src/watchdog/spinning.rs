@@ -58,6 +58,13 @@ pub(super) fn is_restless(mail: &Mail) -> bool {
     mail.budget_exhausted || woke_itself(mail)
 }
 
+/// Whether a request was polled so often in its life that it does something again and again.
+pub(super) fn is_often_polled(polls: u64, elapsed_ms: f64) -> bool {
+    const POLLS: u64 = 50;
+    const A_SECOND: f64 = 20.0;
+    polls >= POLLS && polls as f64 * 1_000.0 >= A_SECOND * elapsed_ms
+}
+
 fn woke_itself(mail: &Mail) -> bool {
     let mut leaves = mail.waiting.leaves.iter();
     leaves.any(|leaf| leaf.kind == LeafKind::WokeItself)

@@ -139,18 +139,25 @@ fn unix_path(path: &[u8]) -> Option<String> {
     }
 }
 
-/// The beginning of the kernel's `tcp_info`, which every version has.
+/// The kernel's `tcp_info`: its beginning, which every version has, and the counts of segments, which came with Linux 4.6.
 #[derive(Clone, Copy)]
-pub(super) struct TcpInfo([u8; Self::BYTES]);
+pub(super) struct TcpInfo {
+    bytes: [u8; Self::BYTES],
+    length: usize,
+}
 
 impl TcpInfo {
-    const BYTES: usize = 56;
+    const BYTES: usize = 160;
+    const LEAST_BYTES: usize = 56;
 
     /// `None` for what is not TCP.
     pub(super) fn of(socket: i32) -> Option<Self> {
         let (info, length) =
             fd::option::<{ Self::BYTES }>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
-        (length == Self::BYTES).then_some(Self(info))
+        (length >= Self::LEAST_BYTES).then_some(Self {
+            bytes: info,
+            length,
+        })
     }
 
     pub(super) fn state(&self) -> Option<&'static str> {
@@ -168,11 +175,14 @@ impl TcpInfo {
             "CLOSING",
             "NEW_SYN_RECV",
         ];
-        STATES.get(usize::from(self.0[0]).checked_sub(1)?).copied()
+        STATES
+            .get(usize::from(self.bytes[0]).checked_sub(1)?)
+            .copied()
     }
 
     fn word(&self, at: usize) -> u32 {
-        let bytes = self.0.get(at..at + 4).and_then(|b| b.try_into().ok());
+        let known = &self.bytes[..self.length.min(Self::BYTES)];
+        let bytes = known.get(at..at + 4).and_then(|b| b.try_into().ok());
         bytes.map_or(0, u32::from_ne_bytes)
     }
 
@@ -194,6 +204,11 @@ impl TcpInfo {
     /// Since data last came, or else since it was connected.
     pub(super) fn last_data_received_ms(&self) -> u32 {
         self.word(52)
+    }
+
+    /// Segments with data that came and went, the fewer of both: no more messages can have been answered.
+    pub(super) fn rounds(&self) -> u32 {
+        self.word(152).min(self.word(156))
     }
 }
 

@@ -96,6 +96,7 @@ fn connection_to(remotes: &[SocketAddr], socket: i32) -> Option<ConnectionSeen> 
         sent_ms_ago: info.last_data_sent_ms(),
         received_ms_ago: info.last_data_received_ms(),
         unread_bytes: fd::unread_bytes(socket),
+        rounds: info.rounds(),
         takes_more: fd::takes_more(socket),
     })
 }
@@ -198,7 +199,7 @@ fn seen(socket: i32) -> Option<SocketSeen> {
         .map(str::to_owned);
     let phase = phase(&peer, is_datagram, socket);
     if peer.state.as_deref() == Some("ESTABLISHED") {
-        let quiet_ms = info.map(|info| match phase {
+        let quiet_ms = info.as_ref().map(|info| match phase {
             Some("write") => info.last_data_sent_ms(),
             _ => info.last_data_received_ms(),
         });
@@ -208,6 +209,7 @@ fn seen(socket: i32) -> Option<SocketSeen> {
     Some(SocketSeen {
         peer,
         unread_bytes: fd::unread_bytes(socket),
+        rounds: info.as_ref().map_or(0, peer::TcpInfo::rounds),
     })
 }
 
