@@ -8,6 +8,7 @@ mod children;
 mod clocks;
 mod crowd;
 mod episodes;
+mod fingerprint;
 mod listeners;
 mod open_case;
 mod pauses;

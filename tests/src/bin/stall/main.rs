@@ -8,6 +8,7 @@
 //! `--without` is given. `/stats`, which nobody watches, tells what redhanded counted. Standard
 //! output says `port N` when the server listens, and what else a test cannot know.
 
+mod alike;
 mod blocked;
 mod bodies;
 mod cpu;
@@ -151,6 +152,7 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
             hosts::stall,
             bodies::stall,
             spin::stall,
+            alike::stall,
         ];
         let stall = kinds.iter().find_map(|kind| kind(name));
         let stall = stall.ok_or_else(|| format!("there is no stall {name:?}"))?;

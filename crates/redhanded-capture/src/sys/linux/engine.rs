@@ -134,6 +134,7 @@ impl Engine {
                 address,
                 function,
                 module: loaded.map(|loaded| loaded.module.clone()),
+                sp: None,
             }
         };
         ips.iter().map(locate).collect()
