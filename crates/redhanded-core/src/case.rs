@@ -138,4 +138,6 @@ pub(crate) struct Trouble {
     pub(crate) verdict: Verdict,
     /// What the verdict rests on; the clerk adds the load of the machine.
     pub(crate) evidence: Evidence,
+    /// Where those stand who have something to do with it.
+    pub(crate) stacks: Vec<Sampled>,
 }

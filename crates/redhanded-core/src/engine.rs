@@ -1,6 +1,7 @@
 //! One install: what its parts share.
 
 use crate::accepting::Listeners;
+use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::registry::{Key, Registry};
@@ -25,6 +26,7 @@ pub struct Engine {
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
     pub(crate) listeners: Listeners,
+    pub(crate) closures: Closures,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -40,6 +42,7 @@ impl Engine {
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
+            closures: Closures::default(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,

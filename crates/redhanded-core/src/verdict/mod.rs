@@ -10,6 +10,7 @@ mod evidence;
 mod hosts;
 mod machine_paused;
 mod not_accepted;
+mod pool_full;
 mod pool_wait;
 mod repeating_calls;
 mod silent_peer;
@@ -18,9 +19,12 @@ mod starved;
 mod stuck_await;
 mod unknown;
 mod unreachable_host;
+mod workers_wedged;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
+pub(crate) use pool_full::{PoolFull, judge_pool_full};
+pub(crate) use workers_wedged::{Stands, Wedged, judge_wedged};
 
 pub use evidence::{
     At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll,

@@ -117,8 +117,10 @@ fn from_the_poll(ways: &[Way<'_>], enough: u32) -> Vec<u64> {
     loop {
         let at = shared.len();
         let next = |way: &Way<'_>| way.functions.get(at).copied();
-        let Some(function) = most(together.iter().filter_map(|w| Some((next(w)?, w.samples))), enough)
-        else {
+        let Some(function) = most(
+            together.iter().filter_map(|w| Some((next(w)?, w.samples))),
+            enough,
+        ) else {
             return shared;
         };
         together.retain(|way| next(way) == Some(function));
@@ -146,5 +148,7 @@ fn most(named: impl Iterator<Item = (u64, u32)> + Clone, enough: u32) -> Option<
         same.map(|(_, samples)| samples).sum::<u32>()
     };
     let mut candidates = named.clone();
-    candidates.find(|(function, _)| of(*function) >= enough.max(1)).map(|(f, _)| f)
+    candidates
+        .find(|(function, _)| of(*function) >= enough.max(1))
+        .map(|(f, _)| f)
 }

@@ -3,6 +3,7 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod blocking;
 mod calls;
 mod children;
 mod clocks;
@@ -17,12 +18,14 @@ mod spinning;
 mod standing;
 mod storm;
 mod trouble;
+mod wedged;
 
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use blocking::PoolLooks;
 use clocks::Clocks;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
@@ -37,6 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, SystemTime};
 use storm::Storm;
+use wedged::WorkerLooks;
 
 /// While a look is under way.
 const LOOKING_NS: u64 = 1_000_000;
@@ -59,6 +63,8 @@ pub(crate) struct Watchdog {
     /// A pause of this length has a record.
     long_pause_ns: u64,
     listeners: ListenerLooks,
+    workers: WorkerLooks,
+    pool: PoolLooks,
     storm: Storm,
     standing: StandingPolls,
     open: Vec<OpenCase>,
@@ -132,6 +138,8 @@ impl Watchdog {
             clocks: Clocks::open(),
             long_pause_ns: trouble::long_pause_ns(shortest_ns),
             listeners: ListenerLooks::new(engine.slow_after_ns),
+            workers: WorkerLooks::new(engine.slow_after_ns),
+            pool: PoolLooks::new(engine.slow_after_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
             open: Vec::new(),
@@ -201,6 +209,8 @@ impl Watchdog {
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
         self.look_at_listeners(now_ns); // ③ ⑤
+        self.look_at_workers(now_ns); // ③ ④ ⑤
+        self.look_at_blocking_pool(now_ns); // ③ ⑤
         self.next(now_ns, earliest)
     }
 

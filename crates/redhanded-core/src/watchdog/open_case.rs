@@ -1,8 +1,8 @@
 //! A request that became overdue, from the first look until its end.
 
 use super::children::ChildLooks;
-use super::spinning::{self, Counted, Spinning};
 use super::fingerprint::fingerprint;
+use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms};
 use super::{Parts, calls, crowd};
 use crate::case::{Case, ChildSeen, Sampled};

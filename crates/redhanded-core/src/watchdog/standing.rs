@@ -200,6 +200,12 @@ impl Standing {
         }
     }
 
+    /// Most samples found it asleep; `None` without any.
+    pub(super) fn is_asleep(&self) -> Option<bool> {
+        let asleep = self.samples.iter().filter(|s| !s.on_cpu).count();
+        (!self.samples.is_empty()).then_some(2 * asleep > self.samples.len())
+    }
+
     /// Its samples, equal ones as one.
     pub(super) fn stacks(&self) -> Vec<Sampled> {
         let of_thread = |sample: &Sample| Sampled::of_thread(sample.stack.clone(), self.frame);

@@ -69,7 +69,9 @@ fn count_words() -> BTreeMap<String, usize> {
 #[inline(never)]
 fn ups_and_downs(depth: u64, mut state: u64) -> u64 {
     loop {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         let coin = state >> 60;
         if coin < 7 && depth < 40 {
             state = black_box(ups_and_downs(depth + 1, state));

@@ -106,13 +106,18 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn runtime_of(options: &Options) -> std::io::Result<Runtime> {
-    match options.workers {
-        None => runtime::Builder::new_current_thread().enable_all().build(),
-        Some(workers) => runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_all()
-            .build(),
+    let mut builder = match options.workers {
+        None => runtime::Builder::new_current_thread(),
+        Some(workers) => {
+            let mut builder = runtime::Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+    };
+    if let Some(threads) = options.blocking_threads {
+        builder.max_blocking_threads(threads);
     }
+    builder.enable_all().build()
 }
 
 /// A worker that goes from tokio's I/O driver straight into a poll that does not return leaves the
