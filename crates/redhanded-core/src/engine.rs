@@ -198,6 +198,7 @@ pub(crate) struct Counts {
     stacks: AtomicU64,
     events: AtomicU64,
     internal_errors: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// What one install has seen and what it had to drop.
@@ -212,6 +213,9 @@ pub struct Stats {
     pub unwatched: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
+    /// Fingerprints that were forgotten, the least seen first, because there were more than 4,096. One that
+    /// comes again is counted anew: its `occurrences` are at least so many.
+    pub evicted: u64,
     /// How the requests that are over have ended, caught or not.
     pub ended: Ends,
     /// What had to be dropped.
@@ -265,6 +269,10 @@ impl Counts {
         self.events.store(events, Ordering::Relaxed);
     }
 
+    pub(crate) fn evicted(&self, more: u64) {
+        self.evicted.fetch_add(more, Ordering::Relaxed);
+    }
+
     pub(crate) fn lost_stacks(&self, more: u64) {
         self.stacks.fetch_add(more, Ordering::Relaxed);
     }
@@ -287,6 +295,7 @@ impl Counts {
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),
             lost: self.lost(),
         }

@@ -309,7 +309,12 @@ impl Watchdog {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
-        if !self.storm.may_look(route, now_ns) || self.open.len() >= OPEN_CASES {
+        if self.open.len() >= OPEN_CASES {
+            self.storm.pass(route, now_ns);
+            self.engine.counts.repeat();
+            return false;
+        }
+        if !self.storm.may_look(route, now_ns) {
             self.engine.counts.repeat();
             return false;
         }
@@ -358,6 +363,7 @@ impl Watchdog {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
             open.fingerprint = Some(case.fingerprint);
             case.occurrences = booked.occurrences;
+            self.engine.counts.evicted(self.storm.take_evicted());
             if !booked.line {
                 self.engine.counts.repeat();
                 open.dismissed = true;

@@ -80,6 +80,7 @@ impl Watchdog {
         (verdict.class.as_str(), kind).hash(&mut hasher);
         let fingerprint = hasher.finish();
         let booked = self.storm.book_one(fingerprint, now_ns);
+        self.engine.counts.evicted(self.storm.take_evicted());
         if !booked.line {
             return;
         }
