@@ -17,8 +17,8 @@ use redhanded_report::{Class, StackKind};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Of five samples of a thread so many must agree; those of a future, which are no samples, all.
-const AGREE_OF_FIVE: u32 = 4;
+/// Of ten samples of a thread so many must agree; those of a future, which are no samples, all.
+const AGREE_OF_TEN: u32 = 9;
 
 /// The fingerprint of what was found on `route`, which stands in where there is no stack.
 pub(super) fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
@@ -95,7 +95,7 @@ fn shared(ways: &[Way<'_>]) -> Vec<u64> {
     let all: u32 = ways.iter().map(|way| way.samples).sum();
     let of_threads = ways.first().is_some_and(|way| way.of_thread);
     let enough = if of_threads {
-        (all * AGREE_OF_FIVE).div_ceil(5)
+        (all * AGREE_OF_TEN).div_ceil(10)
     } else {
         all
     };

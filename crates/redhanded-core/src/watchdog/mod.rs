@@ -4,6 +4,7 @@
 //! when every worker is blocked. What it finds it hands to the clerk.
 
 mod blocking;
+mod burst;
 mod calls;
 mod children;
 mod clocks;
@@ -26,6 +27,7 @@ use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use blocking::PoolLooks;
+use burst::Bursts;
 use clocks::Clocks;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
@@ -67,6 +69,7 @@ pub(crate) struct Watchdog {
     pool: PoolLooks,
     storm: Storm,
     standing: StandingPolls,
+    bursts: Bursts,
     open: Vec<OpenCase>,
     victims: HashMap<String, Victims>,
     pace: Pace,
@@ -90,6 +93,7 @@ struct Parts<'a> {
     engine: &'static Engine,
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
+    bursts: &'a mut Bursts,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
     victims: &'a mut HashMap<String, Victims>,
@@ -142,6 +146,7 @@ impl Watchdog {
             pool: PoolLooks::new(engine.slow_after_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
+            bursts: Bursts::new(),
             open: Vec::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
@@ -338,6 +343,7 @@ impl Watchdog {
             engine: self.engine,
             sampler: &mut self.sampler,
             standing: &mut self.standing,
+            bursts: &mut self.bursts,
             pauses: &self.pauses,
             clocks: &self.clocks,
             victims: &mut self.victims,

@@ -4,7 +4,7 @@ use super::children::ChildLooks;
 use super::fingerprint::fingerprint;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms};
-use super::{Parts, calls, crowd};
+use super::{Parts, burst, calls, crowd};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
@@ -70,6 +70,8 @@ pub(super) struct Found {
     pub(super) observed: Observed,
     pub(super) thread: Option<redhanded_report::Thread>,
     pub(super) stacks: Vec<Sampled>,
+    /// Further ones that only its fingerprint is made of.
+    pub(super) more: Vec<Sampled>,
 }
 
 impl Gathering {
@@ -215,6 +217,11 @@ impl OpenCase {
         }
         let (poll, thread) = standing.observe(parts.sampler, now_ns);
         let stacks = standing.stacks();
+        let more = if burst::disagree(&stacks) && parts.bursts.may_take(now_ns) {
+            standing.sample_more(slot, parts.sampler)
+        } else {
+            Vec::new()
+        };
         let missing = standing.missing.clone().into_iter().collect();
         parts
             .engine
@@ -229,6 +236,7 @@ impl OpenCase {
             observed,
             thread: Some(thread),
             stacks,
+            more,
         })
     }
 
@@ -316,6 +324,7 @@ impl OpenCase {
             },
             thread: None,
             stacks: Vec::new(),
+            more: Vec::new(),
         }
     }
 
@@ -452,7 +461,10 @@ impl OpenCase {
         // A child that stands in a poll is more than the place where its request waits for it.
         let fingerprint = match children.iter().find(|child| child.stands) {
             Some(child) => fingerprint(child.verdict.class, &child.stacks, self.route),
-            None => fingerprint(verdict.class, &found.stacks, self.route),
+            None => {
+                let all = [found.stacks.as_slice(), &found.more].concat();
+                fingerprint(verdict.class, &all, self.route)
+            }
         };
         self.name_child(&mut verdict);
         let mut if_it_yields = spinning::if_it_yields(&found.observed);

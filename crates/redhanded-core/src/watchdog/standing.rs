@@ -1,6 +1,7 @@
 //! Polls that do not return, watched from early on: by the time a request is overdue its samples
 //! are there, and a loop is proved instead of guessed.
 
+use super::burst;
 use crate::case::{Sampled, fold};
 use crate::engine::Engine;
 use crate::registry::{Key, PollMark, Slot};
@@ -198,6 +199,16 @@ impl Standing {
                 self.missing = Some(format!("no stack of thread {}: {why}", self.thread.tid()))
             }
         }
+    }
+
+    /// Takes more samples than a record shows, which count if the poll is the same afterwards.
+    pub(super) fn sample_more(&self, slot: &Slot, sampler: &mut Sampler) -> Vec<Sampled> {
+        let more = burst::take(|| sampler.sample(&self.thread, PATIENCE).ok());
+        if !self.still(slot) {
+            return Vec::new();
+        }
+        let of_thread = |sample: Sample| Sampled::of_thread(sample.stack, self.frame);
+        more.into_iter().map(of_thread).collect()
     }
 
     /// Most samples found it asleep; `None` without any.
