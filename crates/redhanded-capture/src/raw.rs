@@ -37,6 +37,8 @@ pub struct RawFrame {
     pub function: Option<u64>,
     /// The executable or library it lies in.
     pub module: Option<Arc<Module>>,
+    /// Its stack pointer: what lies at this address or above belongs to it or to its callers. `None` in an await stack.
+    pub sp: Option<u64>,
 }
 
 impl RawFrame {

@@ -141,8 +141,7 @@ fn an_address_in_no_module_keeps_its_number() {
     let stack = RawStack {
         frames: vec![RawFrame {
             address: 0x1234,
-            function: None,
-            module: None,
+            ..RawFrame::default()
         }],
         complete: false,
     };

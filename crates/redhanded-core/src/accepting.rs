@@ -5,7 +5,7 @@
 //! the watchdog holds for no longer than a system call takes.
 
 use crate::engine::Engine;
-use crate::worker::runtime_number;
+use crate::runtimes;
 use parking_lot::Mutex;
 use redhanded_capture::{AcceptQueue, accept_queue, monotonic_ns};
 use std::io;
@@ -141,7 +141,9 @@ impl InAccept<'_> {
     pub fn polled(&self) {
         self.0.polled_ns.store(monotonic_ns(), Ordering::Relaxed);
         if self.0.runtime.load(Ordering::Relaxed) == 0 {
-            self.0.runtime.store(runtime_number(), Ordering::Relaxed);
+            self.0
+                .runtime
+                .store(runtimes::here().number, Ordering::Relaxed);
         }
     }
 

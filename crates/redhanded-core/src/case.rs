@@ -76,6 +76,50 @@ pub(crate) struct Sampled {
     pub(crate) kind: StackKind,
     pub(crate) samples: u32,
     pub(crate) stack: RawStack,
+    /// How many of its innermost frames the poll of the request has called; `None` if its own is not among them.
+    pub(crate) called: Option<usize>,
+}
+
+impl Sampled {
+    /// The stack of a pending future: the two functions that capture it are the outermost of it.
+    pub(crate) fn of_future(stack: RawStack) -> Self {
+        let called = stack.complete.then(|| stack.frames.len().saturating_sub(2));
+        Self {
+            kind: StackKind::Await,
+            samples: 1,
+            stack,
+            called,
+        }
+    }
+
+    /// The stack of a thread; `frame` is an address in the frame of the function that polls.
+    pub(crate) fn of_thread(stack: RawStack, frame: u64) -> Self {
+        let inside = |sp: Option<u64>| sp.is_some_and(|sp| sp <= frame);
+        let below = stack.frames.iter().take_while(|f| inside(f.sp)).count();
+        // The last of them is the function that polls, if its caller is there too.
+        let called = below.checked_sub(1).filter(|_| below < stack.frames.len());
+        Self {
+            kind: StackKind::Thread,
+            samples: 1,
+            stack,
+            called,
+        }
+    }
+}
+
+/// Equal stacks become one with a count, the most frequent first.
+pub(crate) fn fold(stacks: impl Iterator<Item = Sampled>) -> Vec<Sampled> {
+    let mut folded: Vec<Sampled> = Vec::new();
+    let addresses = |stack: &RawStack| stack.frames.iter().map(|f| f.address).collect::<Vec<_>>();
+    for stack in stacks {
+        let same = |s: &&mut Sampled| addresses(&s.stack) == addresses(&stack.stack);
+        match folded.iter_mut().find(same) {
+            Some(known) => known.samples += stack.samples,
+            None => folded.push(stack),
+        }
+    }
+    folded.sort_by_key(|s| std::cmp::Reverse(s.samples));
+    folded
 }
 
 /// The end of a request that was caught.
@@ -98,4 +142,6 @@ pub(crate) struct Trouble {
     pub(crate) verdict: Verdict,
     /// What the verdict rests on; the clerk adds the load of the machine.
     pub(crate) evidence: Evidence,
+    /// Where those stand who have something to do with it.
+    pub(crate) stacks: Vec<Sampled>,
 }

@@ -11,6 +11,7 @@ use crate::registry::{Place, Slot};
 use crate::ticket::Ticket;
 use crate::worker::Worker;
 use pin_project_lite::pin_project;
+use redhanded_capture::monotonic_ns;
 use redhanded_report::How;
 use std::future::Future;
 use std::panic::Location;
@@ -128,7 +129,10 @@ pub fn spawn_blocking<R: Send + 'static>(
         blocking: true,
     };
     let mut ticket = open(&birth);
+    let engine = ticket.identity().and_then(|(key, _)| Engine::of(key));
+    let place = engine.map(|engine| engine.closures.queue(monotonic_ns()));
     tokio::task::spawn_blocking(move || {
+        drop(place);
         if ticket.identity().is_none() {
             return work();
         }

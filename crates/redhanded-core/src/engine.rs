@@ -1,6 +1,7 @@
 //! One install: what its parts share.
 
 use crate::accepting::Listeners;
+use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::registry::{Key, Registry};
@@ -25,6 +26,7 @@ pub struct Engine {
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
     pub(crate) listeners: Listeners,
+    pub(crate) closures: Closures,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -40,6 +42,7 @@ impl Engine {
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
+            closures: Closures::default(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -195,6 +198,7 @@ pub(crate) struct Counts {
     stacks: AtomicU64,
     events: AtomicU64,
     internal_errors: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// What one install has seen and what it had to drop.
@@ -209,6 +213,9 @@ pub struct Stats {
     pub unwatched: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
+    /// Fingerprints that were forgotten, the least seen first, because there were more than 4,096. One that
+    /// comes again is counted anew: its `occurrences` are at least so many.
+    pub evicted: u64,
     /// How the requests that are over have ended, caught or not.
     pub ended: Ends,
     /// What had to be dropped.
@@ -262,6 +269,10 @@ impl Counts {
         self.events.store(events, Ordering::Relaxed);
     }
 
+    pub(crate) fn evicted(&self, more: u64) {
+        self.evicted.fetch_add(more, Ordering::Relaxed);
+    }
+
     pub(crate) fn lost_stacks(&self, more: u64) {
         self.stacks.fetch_add(more, Ordering::Relaxed);
     }
@@ -284,6 +295,7 @@ impl Counts {
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),
             lost: self.lost(),
         }

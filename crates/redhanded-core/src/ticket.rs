@@ -250,8 +250,13 @@ impl Ticket {
     }
 
     /// Marks something that is not a poll, such as a service's `call`, as this request's.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&self) -> Inside {
+        // Inlined for certain: in the frame of whoever calls this.
+        let here = 0_u8;
+        if let Some(slot) = self.0 {
+            slot.set_frame((&raw const here).addr());
+        }
         Inside(self.0.map(Mark::enter))
     }
 
@@ -265,6 +270,8 @@ impl Ticket {
         poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         let Some(slot) = self.0 else { return poll(cx) };
+        let here = 0_u8;
+        slot.set_frame((&raw const here).addr());
         let mark = Mark::enter(slot);
         let polled = if slot.wants_capture() {
             captured(slot, cx, poll)
@@ -400,6 +407,12 @@ fn captured<R>(
             // The watchdog looks into it just now, and will find it empty: once more.
             None => slot.want_capture(true),
         }
+    };
+    let poll = |cx: &mut Context<'_>| {
+        // The frames of the capture are not the request's.
+        let here = 0_u8;
+        slot.set_frame((&raw const here).addr());
+        poll(cx)
     };
     capture_poll(cx, deliver, poll)
 }

@@ -6,11 +6,12 @@
 
 use crate::engine::Engine;
 use crate::registry::{Key, Slot};
+use crate::runtimes::{self, Here};
 use parking_lot::{Mutex, RwLock};
 use redhanded_capture::Thread;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 thread_local! {
     // const and without Drop: runtimes shut down in any order, and this may be read until the end
@@ -32,6 +33,10 @@ pub(crate) struct Worker {
     current: AtomicU64,
     /// Number of the tokio runtime it works for, 0 outside of one.
     runtime: AtomicU64,
+    /// How many workers that runtime has; 0 outside of one.
+    pool: AtomicU32,
+    /// It registered itself inside of a task, which is what workers run.
+    runs_tasks: AtomicBool,
     thread: RwLock<Arc<Thread>>,
 }
 
@@ -53,16 +58,17 @@ impl Worker {
     /// Registers a thread that runs blocking closures: it is nobody's worker.
     pub(crate) fn here_blocking() {
         if Self::known().is_none() {
-            Self::register_for(BLOCKING);
+            Self::register_for(Here::default());
         }
     }
 
     #[cold]
     fn register() -> &'static Self {
-        Self::register_for(runtime_number())
+        Self::register_for(runtimes::here())
     }
 
-    fn register_for(runtime: u64) -> &'static Self {
+    fn register_for(here: Here) -> &'static Self {
+        let runs_tasks = here.number != BLOCKING && tokio::task::try_id().is_some();
         let thread = Arc::new(Thread::current());
         let mut workers = WORKERS.lock();
         let ended = workers.iter().find(|w| !w.thread().is_alive());
@@ -70,7 +76,9 @@ impl Worker {
             Some(worker) => {
                 *worker.thread.write() = thread;
                 worker.current.store(0, Ordering::Release);
-                worker.runtime.store(runtime, Ordering::Release);
+                worker.runtime.store(here.number, Ordering::Release);
+                worker.pool.store(here.workers, Ordering::Release);
+                worker.runs_tasks.store(runs_tasks, Ordering::Release);
                 worker
             }
             None => {
@@ -78,7 +86,9 @@ impl Worker {
                 let new: &'static Self = Box::leak(Box::new(Self {
                     index,
                     current: AtomicU64::new(0),
-                    runtime: AtomicU64::new(runtime),
+                    runtime: AtomicU64::new(here.number),
+                    pool: AtomicU32::new(here.workers),
+                    runs_tasks: AtomicBool::new(runs_tasks),
                     thread: RwLock::new(thread),
                 }));
                 workers.push(new);
@@ -106,6 +116,14 @@ impl Worker {
     pub(crate) fn runtime(&self) -> u64 {
         self.runtime.load(Ordering::Acquire)
     }
+    /// How many workers its runtime has, itself among them or not; 0 outside of one.
+    pub(crate) fn pool(&self) -> u32 {
+        self.pool.load(Ordering::Acquire)
+    }
+    /// Whether it runs tasks, as far as was seen when it registered itself.
+    pub(crate) fn runs_tasks(&self) -> bool {
+        self.runs_tasks.load(Ordering::Acquire)
+    }
     pub(crate) fn thread(&self) -> Arc<Thread> {
         self.thread.read().clone()
     }
@@ -131,12 +149,6 @@ impl Worker {
     pub(crate) fn restore(&self, outer: u64) {
         self.current.store(outer, Ordering::Release);
     }
-}
-
-/// Number of the tokio runtime that this thread is in, 0 outside of one. Allocates.
-pub(crate) fn runtime_number() -> u64 {
-    let id = tokio::runtime::Handle::try_current().map(|h| h.id().to_string());
-    id.ok().and_then(|id| id.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(all(test, not(redhanded_loom)))]

@@ -183,7 +183,15 @@ impl Clerk {
     fn file_trouble(&mut self, trouble: &Trouble) {
         self.count_losses();
         let lost = self.engine.counts.lost();
-        let report = Arc::new(assemble::process(trouble, &self.engine.config, lost));
+        let mut report = assemble::process(trouble, &self.engine.config, lost);
+        if self.namer.is_slow(trouble.stacks.iter()) {
+            // Names would delay the line; what is told of requests brings them.
+            report.evidence.get_or_insert_default().stacks = self.namer.raw(&trouble.stacks);
+        } else if !trouble.stacks.is_empty() {
+            report.evidence.get_or_insert_default().stacks =
+                self.namer.name(&trouble.stacks).stacks;
+        }
+        let report = Arc::new(report);
         self.write(&report);
         self.sinks
             .iter()

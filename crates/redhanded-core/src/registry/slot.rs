@@ -176,6 +176,8 @@ pub(crate) struct Slot {
     /// Earliest due time among the slots of its chunk.
     chunk_due_ns: &'static ChunkDue,
     poll: AtomicU64,
+    /// An address in the stack frame of the function that polls it.
+    frame: AtomicU64,
     started_ns: AtomicU64,
     slow_after_ns: AtomicU64,
     due_ns: AtomicU64,
@@ -223,6 +225,7 @@ impl Slot {
             hand: Handshake::new(),
             link: Link::new(),
             poll: AtomicU64::new(0),
+            frame: AtomicU64::new(0),
             started_ns: AtomicU64::new(0),
             slow_after_ns: AtomicU64::new(0),
             due_ns: AtomicU64::new(u64::MAX),
@@ -278,6 +281,16 @@ impl Slot {
         let sequence = (self.poll.load(Ordering::Relaxed) >> 16) + 1;
         self.poll
             .store(sequence << 16 | u64::from(worker), Ordering::Release);
+    }
+
+    /// Notes an address in the stack frame of the function that polls it, or is about to.
+    #[inline]
+    pub(crate) fn set_frame(&self, address: usize) {
+        self.frame.store(address as u64, Ordering::Relaxed);
+    }
+    /// An address in the stack frame of the function that polls it now or did so last.
+    pub(crate) fn frame(&self) -> u64 {
+        self.frame.load(Ordering::Relaxed)
     }
 
     /// Marks the end of a poll.

@@ -11,6 +11,7 @@ mod hosts;
 mod lost_wakeup;
 mod machine_paused;
 mod not_accepted;
+mod pool_full;
 mod pool_wait;
 mod repeating_calls;
 mod silent_peer;
@@ -20,9 +21,12 @@ mod stuck_await;
 mod undriven;
 mod unknown;
 mod unreachable_host;
+mod workers_wedged;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
+pub(crate) use pool_full::{PoolFull, judge_pool_full};
+pub(crate) use workers_wedged::{Stands, Wedged, judge_wedged};
 
 pub use evidence::{
     Asked, At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, OwnSocket, Polling, Received,

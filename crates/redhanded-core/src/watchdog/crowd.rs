@@ -18,8 +18,11 @@ pub(super) fn crowd_of(
 ) -> Crowd {
     let workers = Worker::all();
     let of_runtime = |w: &&&'static Worker| w.runtime() == runtime && w.thread().is_alive();
+    // Those that never polled a watched request count too: they may be free.
+    let own = workers.iter().filter(of_runtime);
+    let (known, pool) = own.fold((0, 0), |(n, pool), w| (n + 1, w.pool().max(pool)));
     let mut crowd = Crowd {
-        workers: workers.iter().filter(of_runtime).count() as u32,
+        workers: pool.max(known),
         ..Crowd::default()
     };
     let mut hog: Option<(Hog, &'static Slot)> = None;

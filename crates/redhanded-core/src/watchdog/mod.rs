@@ -3,11 +3,14 @@
 //! It never does I/O but reading `/proc`, never takes a lock that a request waits for, and works
 //! when every worker is blocked. What it finds it hands to the clerk.
 
+mod blocking;
+mod burst;
 mod calls;
 mod children;
 mod clocks;
 mod crowd;
 mod episodes;
+mod fingerprint;
 mod holders;
 mod listeners;
 mod open_case;
@@ -17,12 +20,15 @@ mod spinning;
 mod standing;
 mod storm;
 mod trouble;
+mod wedged;
 
 use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use blocking::PoolLooks;
+use burst::Bursts;
 use clocks::Clocks;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
@@ -37,6 +43,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, SystemTime};
 use storm::Storm;
+use wedged::WorkerLooks;
 
 /// While a look is under way.
 const LOOKING_NS: u64 = 1_000_000;
@@ -59,8 +66,11 @@ pub(crate) struct Watchdog {
     /// A pause of this length has a record.
     long_pause_ns: u64,
     listeners: ListenerLooks,
+    workers: WorkerLooks,
+    pool: PoolLooks,
     storm: Storm,
     standing: StandingPolls,
+    bursts: Bursts,
     open: Vec<OpenCase>,
     victims: HashMap<String, Victims>,
     pace: Pace,
@@ -84,6 +94,7 @@ struct Parts<'a> {
     engine: &'static Engine,
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
+    bursts: &'a mut Bursts,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
     victims: &'a mut HashMap<String, Victims>,
@@ -132,8 +143,11 @@ impl Watchdog {
             clocks: Clocks::open(),
             long_pause_ns: trouble::long_pause_ns(shortest_ns),
             listeners: ListenerLooks::new(engine.slow_after_ns),
+            workers: WorkerLooks::new(engine.slow_after_ns),
+            pool: PoolLooks::new(engine.slow_after_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
+            bursts: Bursts::new(),
             open: Vec::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
@@ -201,6 +215,8 @@ impl Watchdog {
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
         self.look_at_listeners(now_ns); // ③ ⑤
+        self.look_at_workers(now_ns); // ③ ④ ⑤
+        self.look_at_blocking_pool(now_ns); // ③ ⑤
         self.next(now_ns, earliest)
     }
 
@@ -299,7 +315,12 @@ impl Watchdog {
         self.engine.counts.caught();
         let copied = slot.facts.read();
         let route = route_of(&copied);
-        if !self.storm.may_look(route, now_ns) || self.open.len() >= OPEN_CASES {
+        if self.open.len() >= OPEN_CASES {
+            self.storm.pass(route, now_ns);
+            self.engine.counts.repeat();
+            return false;
+        }
+        if !self.storm.may_look(route, now_ns) {
             self.engine.counts.repeat();
             return false;
         }
@@ -323,6 +344,7 @@ impl Watchdog {
             engine: self.engine,
             sampler: &mut self.sampler,
             standing: &mut self.standing,
+            bursts: &mut self.bursts,
             pauses: &self.pauses,
             clocks: &self.clocks,
             victims: &mut self.victims,
@@ -348,6 +370,7 @@ impl Watchdog {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
             open.fingerprint = Some(case.fingerprint);
             case.occurrences = booked.occurrences;
+            self.engine.counts.evicted(self.storm.take_evicted());
             if !booked.line {
                 self.engine.counts.repeat();
                 open.dismissed = true;

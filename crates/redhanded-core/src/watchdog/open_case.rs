@@ -1,9 +1,10 @@
 //! A request that became overdue, from the first look until its end.
 
 use super::children::ChildLooks;
+use super::fingerprint::fingerprint;
 use super::spinning::{self, Counted, Spinning};
-use super::standing::{Pace, ms, shared_from_root};
-use super::{Parts, calls, crowd, holders};
+use super::standing::{Pace, ms};
+use super::{Parts, burst, calls, crowd, holders};
 use crate::case::{Case, ChildSeen, Sampled};
 use crate::child::Born;
 use crate::connection::Word;
@@ -14,8 +15,7 @@ use crate::registry::{Fact, Label, Mail, Slot, Stage};
 use crate::verdict::{Asked, At, Crowd, Look, Observed, Received, Referred, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
-use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use redhanded_report::{Event, Phase, Verdict};
 use std::time::{Duration, SystemTime};
 
 /// Samples that a verdict about a standing poll wants.
@@ -81,6 +81,8 @@ pub(super) struct Found {
     pub(super) stacks: Vec<Sampled>,
     /// What it is made of, for when no stack tells.
     pub(super) futures: RawStack,
+    /// Further ones that only its fingerprint is made of.
+    pub(super) more: Vec<Sampled>,
 }
 
 impl Gathering {
@@ -274,7 +276,12 @@ impl OpenCase {
         }
         let (poll, thread) = standing.observe(parts.sampler, now_ns);
         let near = standing.samples.back().map(|sample| sample.near.clone());
-        let stacks = fold(standing.samples.iter().map(|s| s.stack.clone()));
+        let stacks = standing.stacks();
+        let more = if burst::disagree(&stacks) && parts.bursts.may_take(now_ns) {
+            standing.sample_more(slot, parts.sampler)
+        } else {
+            Vec::new()
+        };
         let missing = standing.missing.clone().into_iter().collect();
         parts
             .engine
@@ -295,6 +302,7 @@ impl OpenCase {
             thread: Some(thread),
             stacks,
             futures: RawStack::default(),
+            more,
         })
     }
 
@@ -404,6 +412,7 @@ impl OpenCase {
             thread: None,
             stacks: Vec::new(),
             futures: RawStack::default(),
+            more: Vec::new(),
         }
     }
 
@@ -454,11 +463,7 @@ impl OpenCase {
         for leaf in &mail.waiting.leaves {
             let mut stack = parts.sampler.locate(&leaf.ips);
             stack.complete = leaf.complete;
-            found.stacks.push(Sampled {
-                kind: StackKind::Await,
-                samples: 1,
-                stack,
-            });
+            found.stacks.push(Sampled::of_future(stack));
         }
         found
     }
@@ -551,7 +556,10 @@ impl OpenCase {
         // A child that stands in a poll is more than the place where its request waits for it.
         let fingerprint = match children.iter().find(|child| child.stands) {
             Some(child) => fingerprint(child.verdict.class, &child.stacks, self.route),
-            None => fingerprint(verdict.class, &found.stacks, self.route),
+            None => {
+                let all = [found.stacks.as_slice(), &found.more].concat();
+                fingerprint(verdict.class, &all, self.route)
+            }
         };
         self.name_child(&mut verdict);
         let mut if_it_yields = spinning::if_it_yields(&found.observed);
@@ -629,62 +637,6 @@ fn wake(slot: &'static Slot, engine: &'static Engine) -> bool {
         engine.counts.internal_error();
     }
     true
-}
-
-/// Equal stacks become one with a count, the most frequent first.
-fn fold(stacks: impl Iterator<Item = RawStack>) -> Vec<Sampled> {
-    let mut folded: Vec<Sampled> = Vec::new();
-    for stack in stacks {
-        let same = |s: &&mut Sampled| {
-            let addresses =
-                |stack: &RawStack| stack.frames.iter().map(|f| f.address).collect::<Vec<_>>();
-            addresses(&s.stack) == addresses(&stack)
-        };
-        match folded.iter_mut().find(same) {
-            Some(known) => known.samples += 1,
-            None => folded.push(Sampled {
-                kind: StackKind::Thread,
-                samples: 1,
-                stack,
-            }),
-        }
-    }
-    folded.sort_by_key(|s| std::cmp::Reverse(s.samples));
-    folded
-}
-
-/// Class, build and the functions of the main binary that all samples share: the same culprit has
-/// the same fingerprint in every process of one build, with no symbols needed. Without a stack the
-/// route stands in for it.
-fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    class.as_str().hash(&mut hasher);
-    let Some(first) = stacks.first() else {
-        route.hash(&mut hasher);
-        return hasher.finish();
-    };
-    let shared = shared_from_root(
-        stacks
-            .iter()
-            .filter(|s| s.kind == first.kind)
-            .map(|s| &s.stack),
-    );
-    let mut any = false;
-    for frame in first.stack.frames.iter().rev().take(shared) {
-        if let (Some(module), Some(function)) =
-            (frame.module.as_ref().filter(|m| m.is_main), frame.function)
-        {
-            if !any {
-                module.build_id.hash(&mut hasher);
-            }
-            any = true;
-            function.wrapping_sub(module.bias).hash(&mut hasher);
-        }
-    }
-    if !any {
-        route.hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 /// How often and how early standing polls are sampled, from the shortest threshold.

@@ -1,6 +1,8 @@
 //! Polls that do not return, watched from early on: by the time a request is overdue its samples
 //! are there, and a loop is proved instead of guessed.
 
+use super::burst;
+use crate::case::{Sampled, fold};
 use crate::engine::Engine;
 use crate::registry::{Key, PollMark, Slot};
 use crate::verdict::StandingPoll;
@@ -32,6 +34,8 @@ pub(super) struct Standing {
     /// Samples that could not be taken in time.
     pub(super) lost: u64,
     thread: Arc<Thread>,
+    /// An address in the stack frame of the function that polls.
+    frame: u64,
     /// Counters when sampling began, and when that was.
     before: Option<(Activity, u64)>,
     next_sample_ns: u64,
@@ -162,6 +166,7 @@ impl Standing {
             missing: None,
             lost: 0,
             thread: worker.thread(),
+            frame: 0,
             before: None,
             next_sample_ns: 0,
         }
@@ -177,9 +182,11 @@ impl Standing {
             self.before = Some((sampler.activity(&self.thread), now_ns));
         }
         let sample = sampler.sample(&self.thread, PATIENCE);
+        let frame = slot.frame();
         if !self.still(slot) {
             return;
         }
+        self.frame = frame;
         match sample {
             Ok(sample) => {
                 if self.samples.len() == KEPT {
@@ -192,6 +199,28 @@ impl Standing {
                 self.missing = Some(format!("no stack of thread {}: {why}", self.thread.tid()))
             }
         }
+    }
+
+    /// Takes more samples than a record shows, which count if the poll is the same afterwards.
+    pub(super) fn sample_more(&self, slot: &Slot, sampler: &mut Sampler) -> Vec<Sampled> {
+        let more = burst::take(|| sampler.sample(&self.thread, PATIENCE).ok());
+        if !self.still(slot) {
+            return Vec::new();
+        }
+        let of_thread = |sample: Sample| Sampled::of_thread(sample.stack, self.frame);
+        more.into_iter().map(of_thread).collect()
+    }
+
+    /// Most samples found it asleep; `None` without any.
+    pub(super) fn is_asleep(&self) -> Option<bool> {
+        let asleep = self.samples.iter().filter(|s| !s.on_cpu).count();
+        (!self.samples.is_empty()).then_some(2 * asleep > self.samples.len())
+    }
+
+    /// Its samples, equal ones as one.
+    pub(super) fn stacks(&self) -> Vec<Sampled> {
+        let of_thread = |sample: &Sample| Sampled::of_thread(sample.stack.clone(), self.frame);
+        fold(self.samples.iter().map(of_thread))
     }
 
     /// What the rules want to know, as of now.

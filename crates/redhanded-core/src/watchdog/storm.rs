@@ -7,7 +7,8 @@ const LOOKS_A_SECOND: u32 = 50;
 const LOOKS_A_SECOND_ON_A_ROUTE: u32 = 8;
 /// Lines of one fingerprint per minute.
 const LINES_A_MINUTE: u32 = 5;
-/// Fingerprints and routes that are remembered; beyond that the least seen ones are forgotten.
+/// Fingerprints and routes that are remembered; beyond that those are forgotten that were seen least, and of
+/// these those that were not seen for longest.
 const REMEMBERED: usize = 4096;
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -18,6 +19,7 @@ pub(super) struct Storm {
     looks: u32,
     routes: HashMap<u64, Route>,
     fingerprints: HashMap<u64, Fingerprint>,
+    evicted: u64,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ struct Route {
     fingerprint: Option<u64>,
     /// Requests that were counted before any look had found something.
     unbooked: u64,
+    seen_ns: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +37,7 @@ struct Fingerprint {
     occurrences: u64,
     minute: u64,
     lines: u32,
+    seen_ns: u64,
 }
 
 /// What to do with a look whose fingerprint is known.
@@ -55,21 +59,33 @@ impl Storm {
             self.looks = 0;
             self.routes.values_mut().for_each(|r| r.looks = 0);
         }
-        trim(&mut self.routes, |r| u64::from(r.looks) + r.unbooked);
+        trim(&mut self.routes, |r| {
+            (u64::from(r.looks) + r.unbooked, r.seen_ns)
+        });
         let entry = self.routes.entry(route).or_default();
+        entry.seen_ns = now_ns;
         if self.looks < LOOKS_A_SECOND && entry.looks < LOOKS_A_SECOND_ON_A_ROUTE {
             self.looks += 1;
             entry.looks += 1;
             return true;
         }
+        self.pass(route, now_ns);
+        false
+    }
+
+    /// Counts a request on `route` that is not looked at for what the last look there found.
+    pub(super) fn pass(&mut self, route: u64, now_ns: u64) {
+        let entry = self.routes.entry(route).or_default();
         match entry
             .fingerprint
             .and_then(|f| self.fingerprints.get_mut(&f))
         {
-            Some(fingerprint) => fingerprint.occurrences += 1,
+            Some(fingerprint) => {
+                fingerprint.occurrences += 1;
+                fingerprint.seen_ns = now_ns;
+            }
             None => entry.unbooked += 1,
         }
-        false
     }
 
     /// Books a look on `route` that found `fingerprint`.
@@ -86,8 +102,9 @@ impl Storm {
     }
 
     fn count(&mut self, fingerprint: u64, times: u64, now_ns: u64) -> Booked {
-        trim(&mut self.fingerprints, |f| f.occurrences);
+        self.evicted += trim(&mut self.fingerprints, |f| (f.occurrences, f.seen_ns));
         let known = self.fingerprints.entry(fingerprint).or_default();
+        known.seen_ns = now_ns;
         known.occurrences += times;
         let minute = now_ns / (60 * SECOND_NS);
         if known.minute != minute {
@@ -107,17 +124,26 @@ impl Storm {
             .get(&fingerprint)
             .map_or(0, |f| f.occurrences)
     }
+
+    /// How many fingerprints were forgotten since this was asked last.
+    pub(super) fn take_evicted(&mut self) -> u64 {
+        std::mem::take(&mut self.evicted)
+    }
 }
 
-/// Keeps a map bounded: the less valuable half goes when it is full.
-fn trim<V>(map: &mut HashMap<u64, V>, value: impl Fn(&V) -> u64) {
+/// Keeps a map bounded: the less valuable half goes when it is full. Returns how many that were.
+fn trim<V>(map: &mut HashMap<u64, V>, value: impl Fn(&V) -> (u64, u64)) -> u64 {
     if map.len() < REMEMBERED {
-        return;
+        return 0;
     }
-    let mut values: Vec<u64> = map.values().map(&value).collect();
-    let middle = values.len() / 2;
-    let (_, &mut median, _) = values.select_nth_unstable(middle);
-    map.retain(|_, v| value(v) > median);
+    let mut ranked: Vec<((u64, u64), u64)> = map.iter().map(|(key, v)| (value(v), *key)).collect();
+    let half = ranked.len() / 2;
+    ranked.select_nth_unstable(half);
+    ranked.truncate(half);
+    for (_, key) in &ranked {
+        map.remove(key);
+    }
+    ranked.len() as u64
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
@@ -159,5 +185,34 @@ mod tests {
             storm.book(i, i, i * SECOND_NS);
         }
         assert!(storm.routes.len() <= REMEMBERED && storm.fingerprints.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn who_is_passed_by_is_counted_where_the_last_look_found_something() {
+        let mut storm = Storm::default();
+        (0..3).for_each(|_| storm.pass(1, 0));
+        assert_eq!(storm.book(1, 77, 0).occurrences, 4, "those before it too");
+        storm.pass(1, 0);
+        assert_eq!(storm.occurrences(77), 5);
+    }
+
+    #[test]
+    fn of_ten_thousand_fingerprints_the_frequent_and_the_recent_are_kept_and_the_rest_is_counted() {
+        let mut storm = Storm::default();
+        for _ in 0..3 {
+            (0..100).for_each(|frequent| {
+                storm.book_one(frequent, 0);
+            });
+        }
+        for once in 0..10_000 {
+            storm.book_one(1_000_000 + once, once * SECOND_NS);
+        }
+        let frequent = (0..100).filter(|f| storm.occurrences(*f) == 3).count();
+        assert_eq!(frequent, 100, "the most valuable");
+        let recent = (9_000..10_000).filter(|f| storm.occurrences(1_000_000 + f) == 1);
+        assert_eq!(recent.count(), 1_000, "of those seen once the newest");
+        let evicted = storm.take_evicted();
+        assert_eq!(evicted, 10_100 - storm.fingerprints.len() as u64);
+        assert_eq!(storm.take_evicted(), 0, "counted once");
     }
 }

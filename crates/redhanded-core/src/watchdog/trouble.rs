@@ -1,7 +1,7 @@
 //! Trouble that no request is guilty of: noticed, counted, and told in a record of its own.
 
 use super::Watchdog;
-use crate::case::{Message, Trouble};
+use crate::case::{Message, Sampled, Trouble};
 use crate::family::new_id;
 use crate::verdict::judge_pause;
 use redhanded_report::{Evidence, Machine, Verdict};
@@ -17,6 +17,14 @@ pub(super) fn long_pause_ns(shortest_ns: u64) -> u64 {
     (shortest_ns / 2).clamp(*LONG_NS.start(), *LONG_NS.end())
 }
 
+/// Trouble as it is told.
+pub(super) struct Told {
+    pub(super) verdict: Verdict,
+    pub(super) lasted_ns: u64,
+    pub(super) evidence: Evidence,
+    pub(super) stacks: Vec<Sampled>,
+}
+
 impl Watchdog {
     /// Time that went by without us is charged to nobody; a long pause has a record that says why.
     ///
@@ -26,6 +34,7 @@ impl Watchdog {
         if let Some(overslept_ns) = overslept_ns {
             self.standing.after_pause(overslept_ns);
             self.listeners.start_over();
+            self.workers.start_over();
             self.open
                 .iter_mut()
                 .for_each(|case| case.start_over(now_ns));
@@ -55,10 +64,23 @@ impl Watchdog {
         evidence: Evidence,
         now_ns: u64,
     ) {
+        let told = Told {
+            verdict,
+            lasted_ns,
+            evidence,
+            stacks: Vec::new(),
+        };
+        self.file_told(kind, told, now_ns);
+    }
+
+    /// The same with stacks.
+    pub(super) fn file_told(&mut self, kind: &impl Hash, told: Told, now_ns: u64) {
+        let verdict = told.verdict;
         let mut hasher = DefaultHasher::new();
         (verdict.class.as_str(), kind).hash(&mut hasher);
         let fingerprint = hasher.finish();
         let booked = self.storm.book_one(fingerprint, now_ns);
+        self.engine.counts.evicted(self.storm.take_evicted());
         if !booked.line {
             return;
         }
@@ -67,9 +89,10 @@ impl Watchdog {
             fingerprint,
             occurrences: booked.occurrences,
             at: SystemTime::now(),
-            lasted_ns,
+            lasted_ns: told.lasted_ns,
             verdict,
-            evidence,
+            evidence: told.evidence,
+            stacks: told.stacks,
         })));
     }
 }

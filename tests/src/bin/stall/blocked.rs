@@ -1,6 +1,7 @@
 //! Polls that do not return because their thread sleeps in the kernel.
 
 use crate::peers;
+use axum::extract::Path;
 use axum::routing::{MethodRouter, any};
 use std::io::Read;
 use std::net::TcpStream;
@@ -17,6 +18,8 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
         "std_mutex" => any(lock_twice),
         "std_pipe" => any(read_pipe),
         "block_on" => any(block_on),
+        "closure" => any(closure),
+        "unwatched" => any(unwatched),
         _ => return None,
     })
 }
@@ -61,4 +64,17 @@ async fn block_on() {
     let soon = tokio::time::sleep(Duration::from_millis(10));
     crate::stalls_in_the_next_lines!(1);
     futures_executor::block_on(soon);
+}
+
+/// A closure on the blocking pool that never ends.
+async fn closure() {
+    let asleep = redhanded::spawn_blocking("thumbnail", || std::thread::sleep(DAY));
+    let _ = asleep.await;
+}
+
+/// Two tasks that nobody watches keep two workers for so many milliseconds.
+async fn unwatched(Path(ms): Path<u64>) {
+    for _ in 0..2 {
+        tokio::spawn(async move { std::thread::sleep(Duration::from_millis(ms)) });
+    }
 }

@@ -8,6 +8,7 @@
 //! `--without` is given. `/stats`, which nobody watches, tells what redhanded counted. Standard
 //! output says `port N` when the server listens, and what else a test cannot know.
 
+mod alike;
 mod blocked;
 mod bodies;
 mod cpu;
@@ -105,13 +106,18 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn runtime_of(options: &Options) -> std::io::Result<Runtime> {
-    match options.workers {
-        None => runtime::Builder::new_current_thread().enable_all().build(),
-        Some(workers) => runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_all()
-            .build(),
+    let mut builder = match options.workers {
+        None => runtime::Builder::new_current_thread(),
+        Some(workers) => {
+            let mut builder = runtime::Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+    };
+    if let Some(threads) = options.blocking_threads {
+        builder.max_blocking_threads(threads);
     }
+    builder.enable_all().build()
 }
 
 /// A worker that goes from tokio's I/O driver straight into a poll that does not return leaves the
@@ -151,6 +157,7 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
             hosts::stall,
             bodies::stall,
             spin::stall,
+            alike::stall,
         ];
         let stall = kinds.iter().find_map(|kind| kind(name));
         let stall = stall.ok_or_else(|| format!("there is no stall {name:?}"))?;

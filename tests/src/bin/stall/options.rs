@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) without: bool,
     /// `--workers N`; `None` after `--current-thread`.
     pub(crate) workers: Option<usize>,
+    /// `--blocking-threads N`, where it is not tokio's default.
+    pub(crate) blocking_threads: Option<usize>,
     /// `--slow-after MS`.
     pub(crate) slow_after: Duration,
     /// `--route TEMPLATE MS`: another threshold for a route.
@@ -38,6 +40,7 @@ impl Options {
             stalls: Vec::new(),
             without: false,
             workers: Some(2),
+            blocking_threads: None,
             slow_after: Duration::from_millis(500),
             routes: Vec::new(),
             headers: Vec::new(),
@@ -51,6 +54,7 @@ impl Options {
             match arg.as_str() {
                 "--without" => options.without = true,
                 "--workers" => options.workers = Some(parsed(&value()?)?),
+                "--blocking-threads" => options.blocking_threads = Some(parsed(&value()?)?),
                 "--current-thread" => options.workers = None,
                 "--slow-after" => options.slow_after = millis(&value()?)?,
                 "--route" => options.routes.push((value()?, millis(&value()?)?)),

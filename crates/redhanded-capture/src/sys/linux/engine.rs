@@ -142,6 +142,7 @@ impl Engine {
                 address,
                 function,
                 module: loaded.map(|loaded| loaded.module.clone()),
+                sp: None,
             }
         };
         ips.iter().map(locate).collect()

@@ -163,6 +163,7 @@ impl<'a> Walker<'a> {
             address,
             function: rules.as_ref().map(Rules::function),
             module: loaded.map(|loaded| loaded.module.clone()),
+            sp: self.registers[STACK_POINTER],
         });
         match rules {
             Some(rules) => self.unwind(&rules, pc, frames.len()),
