@@ -35,6 +35,7 @@
 //! ```
 
 mod accept;
+pub mod alloc;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",

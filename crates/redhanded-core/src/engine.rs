@@ -3,7 +3,7 @@
 use crate::accepting::Listeners;
 use crate::config::Config;
 use crate::copied::kind;
-use crate::registry::{Key, Registry};
+use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
 use redhanded_report::{How, Lost};
@@ -25,6 +25,8 @@ pub struct Engine {
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
     pub(crate) listeners: Listeners,
+    /// Requests that came to hold much memory, for the watchdog.
+    pub(crate) grown: Grown,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -40,6 +42,7 @@ impl Engine {
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
+            grown: Grown::default(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,

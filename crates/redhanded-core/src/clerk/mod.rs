@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod children;
+mod growth;
 mod host;
 mod naming;
 mod phase;
@@ -132,6 +133,7 @@ impl Clerk {
             host::compare_unpolled(verdict, &named, &case.observed.calls);
             host::adopt_connection(verdict, &named, &case.observed.connections);
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
+            growth::blame(verdict, &children, case.observed.memory.as_ref());
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);

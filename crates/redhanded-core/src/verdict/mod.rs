@@ -9,6 +9,7 @@ mod cpu_loop;
 mod evidence;
 mod hosts;
 mod machine_paused;
+mod memory_growth;
 mod not_accepted;
 mod pool_wait;
 mod repeating_calls;
@@ -20,10 +21,11 @@ mod unknown;
 mod unreachable_host;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+pub(crate) use memory_growth::grows;
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{
-    At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, Polling, Received, StandingPoll,
+    At, CallSeen, CallTotal, Crowd, Growth, Hog, Look, Memory, Observed, Polling, Received, StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 
@@ -45,6 +47,10 @@ const RULES: [Rule; 10] = [
 
 /// The verdict on what was observed; never panics, never claims more than the evidence carries.
 pub fn judge(observed: &Observed) -> Verdict {
+    memory_growth::weigh(by_the_rules(observed), observed)
+}
+
+fn by_the_rules(observed: &Observed) -> Verdict {
     let mut best: Option<Verdict> = None;
     for verdict in RULES.iter().filter_map(|rule| rule(observed)) {
         if verdict.confidence == Confidence::Proved {

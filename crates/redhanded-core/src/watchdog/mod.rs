@@ -8,6 +8,7 @@ mod children;
 mod clocks;
 mod crowd;
 mod episodes;
+mod growth;
 mod listeners;
 mod open_case;
 mod pauses;
@@ -23,6 +24,7 @@ use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use clocks::Clocks;
+use growth::Growths;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
 use pauses::Pauses;
@@ -60,6 +62,7 @@ pub(crate) struct Watchdog {
     listeners: ListenerLooks,
     storm: Storm,
     standing: StandingPolls,
+    growths: Growths,
     open: Vec<OpenCase>,
     victims: HashMap<String, Victims>,
     pace: Pace,
@@ -83,6 +86,7 @@ struct Parts<'a> {
     engine: &'static Engine,
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
+    growths: &'a Growths,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
     victims: &'a mut HashMap<String, Victims>,
@@ -133,6 +137,7 @@ impl Watchdog {
             listeners: ListenerLooks::new(engine.slow_after_ns),
             storm: Storm::default(),
             standing: StandingPolls::default(),
+            growths: Growths::default(),
             open: Vec::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
@@ -196,6 +201,7 @@ impl Watchdog {
         self.clocks.note(now_ns);
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
+        self.watch_growth(now_ns); // ③
         self.sample_standing(now_ns); // ④
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
@@ -322,6 +328,7 @@ impl Watchdog {
             engine: self.engine,
             sampler: &mut self.sampler,
             standing: &mut self.standing,
+            growths: &self.growths,
             pauses: &self.pauses,
             clocks: &self.clocks,
             victims: &mut self.victims,
@@ -329,7 +336,7 @@ impl Watchdog {
         };
         let mut found = Vec::new();
         for (index, open) in self.open.iter_mut().enumerate() {
-            open.look_again(now_ns);
+            open.look_again(parts.growths, now_ns);
             found.extend(open.advance(&mut parts, now_ns).map(|case| (index, case)));
         }
         for (index, case) in found {

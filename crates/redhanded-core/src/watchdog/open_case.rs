@@ -1,6 +1,7 @@
 //! A request that became overdue, from the first look until its end.
 
 use super::children::ChildLooks;
+use super::growth::Growths;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms, shared_from_root};
 use super::{Parts, calls, crowd};
@@ -11,7 +12,7 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{At, Crowd, Look, Observed, Received, judge};
+use crate::verdict::{At, Crowd, Look, Observed, Received, grows, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Class, Event, Phase, StackKind, Verdict};
@@ -42,6 +43,10 @@ pub(super) struct OpenCase {
     pub(super) filed: bool,
     /// Its like have had lines enough: nothing more is to be said about it.
     pub(super) dismissed: bool,
+    /// It is not overdue: it is here because it grows, and only that is told of it.
+    pub(super) for_growth: bool,
+    /// A look has found that it grows.
+    found_growing: bool,
     pub(super) looks: u32,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
@@ -103,6 +108,8 @@ impl OpenCase {
             fingerprint: None,
             filed: false,
             dismissed: false,
+            for_growth: false,
+            found_growing: false,
             looks: 0,
             next_look_ns: u64::MAX,
             gathering,
@@ -112,10 +119,18 @@ impl OpenCase {
         }
     }
 
-    /// Begins another look when its time has come.
-    pub(super) fn look_again(&mut self, now_ns: u64) {
-        if self.gathering.is_none() && now_ns >= self.next_look_ns {
+    /// Begins another look when its time has come, and there is something to tell.
+    pub(super) fn look_again(&mut self, growths: &Growths, now_ns: u64) {
+        let is_time = self.gathering.is_none() && now_ns >= self.next_look_ns;
+        if is_time && (!self.for_growth || growths.has(self.slot)) {
             self.gathering = Some(Gathering::begin(now_ns));
+        }
+    }
+
+    /// It grows: if no look has found that yet, the next one is due.
+    pub(super) fn hurry(&mut self, now_ns: u64) {
+        if !self.found_growing {
+            self.next_look_ns = self.next_look_ns.min(now_ns);
         }
     }
 
@@ -154,7 +169,21 @@ impl OpenCase {
             .children
             .map(ChildLooks::close)
             .unwrap_or_default();
-        Some(self.close_look(gathering.found?, children, parts, now_ns))
+        let found = gathering.found?;
+        if self.is_moot(&found.observed) {
+            self.next_look_ns = now_ns.saturating_add(self.slot.slow_after_ns());
+            self.dismissed = !self.filed;
+            return None;
+        }
+        Some(self.close_look(found, children, parts, now_ns))
+    }
+
+    /// It was to be told that it grows, and by now it does so no more.
+    fn is_moot(&mut self, observed: &Observed) -> bool {
+        let memory = observed.memory.as_ref();
+        let is_growing = memory.is_some_and(|memory| grows(memory, observed.slow_after_ms));
+        self.found_growing |= is_growing;
+        self.for_growth && !is_growing
     }
 
     pub(super) fn gather(
@@ -384,6 +413,7 @@ impl OpenCase {
             ..Observed::default()
         };
         calls::observe(&mut observed, slot, parts.pauses, now_ns);
+        parts.growths.observe(&mut observed, slot);
         observed
     }
 
@@ -515,11 +545,14 @@ impl OpenCase {
 
 /// Whether what a look has found may be the wait for a child: anything but a poll that stands.
 fn may_wait_for_a_child(observed: &Observed) -> bool {
+    let memory = observed.memory.as_ref();
+    // Whoever it is that fills a channel.
+    let grows = memory.is_some_and(|m| m.by_children_bytes > 0 && grows(m, observed.slow_after_ms));
     let waits = matches!(
         observed.look,
         Some(Look::Polled { pending: true, .. } | Look::Forbidden)
     );
-    waits && observed.poll.is_none()
+    (waits || grows) && observed.poll.is_none()
 }
 
 /// Wakes a request for a look. The waker is cloned under the lock and used outside of it: a wake
