@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 const LEAST_HELD: u64 = 8 * MIB;
 const LEAST_RISE: u64 = 4 * MIB;
 /// A rise that has lasted so long is no fit, whatever the threshold.
-const LASTING_MS: f64 = 2_000.0;
+const LASTING_MS: f64 = 3_000.0;
 /// Who holds so much is not given that time, and may grow by doubling, which rises seldom.
 const MUCH: u64 = 256 * MIB;
 /// From here on memory is the bigger danger than a thread that is kept busy.
@@ -20,7 +20,7 @@ const DANGER: u64 = 64 * MIB;
 const DANGER_A_SECOND: f64 = (8 * MIB) as f64;
 /// Readings and time that a proof takes.
 const PROOF: u32 = 16;
-const PROOF_MS: f64 = 3_000.0;
+const PROOF_MS: f64 = 3_500.0;
 
 /// Whether it grows, and has done so for as long as its threshold and without an end in sight.
 ///
@@ -37,6 +37,7 @@ pub(crate) fn grows(memory: &Memory, slow_after_ms: f64) -> bool {
     let goes_on = growth.still_ms <= 0.5 * growth.window_ms
         && of(growth.rose_late_bytes, growth.rose_bytes) >= 0.2;
     let lasts = growth.window_ms >= LASTING_MS
+        && growth.still_ms <= 0.2 * growth.window_ms
         && f64::from(growth.rises) >= 0.5 * f64::from(growth.readings);
     let is_real = of(growth.process_rose_bytes, growth.rose_bytes) >= 0.5;
     let much = memory.held_bytes >= MUCH;
@@ -133,11 +134,63 @@ fn of(part: u64, whole: u64) -> f64 {
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
-mod tests {
+pub(super) mod tests {
     use super::super::hosts::tests::{call, calling};
     use super::*;
     use crate::calls::CallPhase;
     use crate::verdict::{At, CallTotal, Growth, Look, StandingPoll, judge};
+    use proptest::prelude::*;
+
+    /// Small numbers and huge ones, so that every threshold is met and every sum overflows.
+    fn any_bytes() -> impl Strategy<Value = u64> {
+        prop_oneof![0..2048 * MIB, any::<u64>()]
+    }
+
+    fn any_count() -> impl Strategy<Value = u32> {
+        prop_oneof![0_u32..30, any::<u32>()]
+    }
+
+    fn any_time() -> impl Strategy<Value = f64> {
+        prop_oneof![0.0..10_000.0, any::<f64>()]
+    }
+
+    pub(in super::super) fn any_memory() -> impl Strategy<Value = Memory> {
+        let bytes = [(); 6].map(|()| any_bytes());
+        let counts = (any_count(), any_count());
+        let times = (any_time(), any_time());
+        (bytes, counts, times, any::<bool>()).prop_map(|(bytes, counts, times, grows)| {
+            let growth = Growth {
+                window_ms: times.0,
+                readings: counts.0,
+                rises: counts.1,
+                rose_bytes: bytes[0],
+                rose_late_bytes: bytes[1],
+                largest_rise_bytes: bytes[2],
+                fell_bytes: if grows { 0 } else { bytes[3] },
+                still_ms: times.1,
+                process_rose_bytes: bytes[4],
+            };
+            Memory {
+                allocated_bytes: bytes[5],
+                held_bytes: bytes[5],
+                by_children_bytes: bytes[3],
+                growth: Some(growth).filter(|_| grows || bytes[0] % 2 == 0),
+            }
+        })
+    }
+
+    /// What a proof takes, said once more in other words.
+    pub(in super::super) fn may_be_proved(memory: &Memory) -> bool {
+        let Some(growth) = &memory.growth else {
+            return false;
+        };
+        memory.held_bytes >= 64 << 20
+            && growth.readings >= 16
+            && growth.rises >= growth.readings - 1
+            && growth.fell_bytes == 0
+            && growth.window_ms >= 3_500.0
+            && growth.process_rose_bytes as f64 >= 0.9 * growth.rose_bytes as f64
+    }
 
     /// An unbounded channel whose reader does not read, as it was recorded: 10 MiB a second.
     fn channel() -> Memory {
@@ -146,9 +199,9 @@ mod tests {
             held_bytes: 40 * MIB,
             by_children_bytes: 40 * MIB,
             growth: Some(Growth {
-                window_ms: 2_170.0,
-                readings: 14,
-                rises: 13,
+                window_ms: 3_150.0,
+                readings: 20,
+                rises: 19,
                 rose_bytes: 21 * MIB,
                 rose_late_bytes: 10 * MIB,
                 largest_rise_bytes: 2 * MIB,
@@ -182,9 +235,9 @@ mod tests {
     fn huge() -> Memory {
         changed(|memory, growth| {
             memory.held_bytes = 812 * MIB;
-            (growth.window_ms, growth.readings, growth.rises) = (3_000.0, 18, 17);
-            (growth.rose_bytes, growth.rose_late_bytes) = (288 * MIB, 140 * MIB);
-            growth.process_rose_bytes = 290 * MIB;
+            (growth.window_ms, growth.readings, growth.rises) = (3_500.0, 22, 21);
+            (growth.rose_bytes, growth.rose_late_bytes) = (336 * MIB, 160 * MIB);
+            growth.process_rose_bytes = 340 * MIB;
         })
     }
 
@@ -197,7 +250,7 @@ mod tests {
         );
         assert_eq!(
             verdict.cause,
-            "holds 40 MiB more than it freed, +9.7 MiB/s over the last 2.17 s; 13 of 13 readings were higher than \
+            "holds 40 MiB more than it freed, +6.7 MiB/s over the last 3.15 s; 19 of 19 readings were higher than \
              the one before, and the process grew by 21 MiB; meanwhile: the response is ready and the client has \
              not taken it; the request is 4.00 s old"
         );
@@ -209,7 +262,7 @@ mod tests {
         let verdict = judge(&with(huge()));
         assert_eq!(verdict.confidence, Confidence::Proved);
         assert!(
-            verdict.cause.starts_with("holds 812 MiB more than it freed, +96 MiB/s over the last 3.00 s"),
+            verdict.cause.starts_with("holds 812 MiB more than it freed, +96 MiB/s over the last 3.50 s"),
             "{}",
             verdict.cause
         );
@@ -218,10 +271,10 @@ mod tests {
     #[test]
     fn what_falls_short_of_a_proof_is_likely() {
         let short: [fn(&mut Memory, &mut Growth); 6] = [
-            |_, g| g.readings = 15,
-            |_, g| g.rises = 16,
+            |_, g| (g.readings, g.rises) = (15, 14),
+            |_, g| g.rises = 20,
             |_, g| g.fell_bytes = 1,
-            |_, g| g.window_ms = 2_900.0,
+            |_, g| g.window_ms = 3_400.0,
             |_, g| g.rose_late_bytes = 100 * MIB,
             |m, _| m.held_bytes = 63 * MIB,
         ];
@@ -246,11 +299,11 @@ mod tests {
             ("little", changed(|m, _| m.held_bytes = 7 * MIB)),
             ("one big buffer", changed(|_, g| g.rises = 1)),
             ("mostly one step", changed(|_, g| g.largest_rise_bytes = 15 * MIB)),
-            ("filled and stopped", changed(|_, g| g.still_ms = 1_200.0)),
+            ("filled and stopped", changed(|_, g| g.still_ms = 700.0)),
             ("comes to an end", changed(|_, g| g.rose_late_bytes = MIB)),
             ("frees as it goes", changed(|_, g| g.fell_bytes = 5 * MIB)),
             ("others free for it", changed(|_, g| g.process_rose_bytes = 8 * MIB)),
-            ("for a short time", changed(|_, g| g.window_ms = 1_900.0)),
+            ("for a short time", changed(|_, g| g.window_ms = 2_900.0)),
             ("not watched", Memory { growth: None, ..channel() }),
         ];
         for (who, memory) in innocents {

@@ -451,11 +451,12 @@ mod tests {
             on_blocking_thread: bool,
             calls in proptest::collection::vec(any_call(), 0..4),
             totals in proptest::collection::vec(any_total(), 0..3),
+            memory in proptest::option::of(memory_growth::tests::any_memory()),
         ) {
             let hog = hog.then(Hog::default);
             let poll = poll.map(|poll| StandingPoll { peer, ..poll });
             let observed = Observed {
-                elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling, calls, totals,
+                elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling, calls, totals, memory,
                 crowd: Crowd { workers, standing, hog },
                 ..Observed::default()
             };
@@ -484,6 +485,10 @@ mod tests {
                     Class::UnreachableHost => {
                         let polled: Vec<_> = observed.calls.iter().filter(|c| c.polled).collect();
                         prop_assert!(polled.len() == 1 && is_seen_connecting(polled[0]));
+                    }
+                    Class::MemoryGrowth => {
+                        let memory = observed.memory.expect("proved about memory that nobody counted");
+                        prop_assert!(memory_growth::tests::may_be_proved(&memory));
                     }
                     other => prop_assert!(false, "{other} cannot be proved yet"),
                 }
