@@ -78,12 +78,31 @@ fn a_channel_without_a_bound_that_nobody_reads() {
     stall.is_well();
 }
 
-/// The same with a client that reads: nothing to report, nor when rows are freed by the connection.
+/// The child that goes on without its request is told of by itself.
+#[test]
+fn a_task_that_outlives_its_stream_and_collects() {
+    let stall = Stall::of(&["follows"]).start();
+    drop(stall.get("/follows/42?q=needle"));
+    caught(&stall, "/follows/42")
+        .as_class(Class::MemoryGrowth)
+        .by_role(Role::Culprit)
+        .at("stall::memory::collect")
+        .asked_for("42", "needle")
+        .that("as a task of its request", |r| {
+            r.verdict.as_ref().is_some_and(|v| v.cause.contains("task of this request"))
+        })
+        .and_as_nothing_else();
+    stall.is_well();
+}
+
+/// The same with a client that reads: nothing to report, nor when rows are freed by the connection,
+/// although the process grows by the fault of another.
 #[test]
 fn streams_that_are_read_do_not_grow() {
-    let stall = Stall::of(&["is_read", "unread", "fresh_rows"])
+    let stall = Stall::of(&["is_read", "unread", "fresh_rows", "collects"])
         .args(&["--workers", "3"])
         .start();
+    let _grows = stall.get("/collects/42");
     let paths = ["/is_read/42", "/unread/42", "/fresh_rows/42"];
     let reading = paths.map(|path| {
         let mut asked = stall.get(path);
@@ -91,18 +110,20 @@ fn streams_that_are_read_do_not_grow() {
     });
     let read = reading.map(|thread| thread.join().expect("no panic"));
     assert!(read[0] > 100_000 && read[1] > 8 * MIB && read[2] > 8 * MIB, "they move: {read:?}");
-    let records = stall.records();
-    assert!(records.is_empty(), "{}", redhanded_tests::show(&records));
+    caught(&stall, "/collects/42").as_class(Class::MemoryGrowth);
+    for path in paths {
+        stall.does_not_report(path, Duration::ZERO);
+    }
 }
 
 /// They hang or run long, and are reported; but not for their memory.
 #[test]
 fn who_holds_much_or_allocates_much_does_not_grow() {
-    let names = ["one_buffer", "churns", "fills_a_cache"];
+    let names = ["one_buffer", "churns", "fills_a_cache", "hands_on"];
     let stall = Stall::of(&names).start();
-    let paths = ["/one_buffer/42", "/churns/42", "/fills_a_cache/42"];
-    let _hang = paths.map(|path| stall.get(path));
-    let known = paths.map(|path| {
+    let paths = names.map(|name| format!("/{name}/42"));
+    let _hang = paths.each_ref().map(|path| stall.get(path));
+    let known = paths.each_ref().map(|path| {
         caught(&stall, path).that("with what it allocated", |r| counted(r) > MIB)
     });
     // Long enough for every look that a growing one would have had.

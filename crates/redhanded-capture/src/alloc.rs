@@ -4,7 +4,8 @@
 //! [charges](charge_to) it while he does. An account has one writer at a time, so that counting is a
 //! load, an addition and a store, and may be read from anywhere meanwhile. A free is charged to the
 //! account of the thread that frees, whoever allocated: what one has and another frees is still held
-//! in the books of the first. The [count of the process](live_bytes) has no such error.
+//! in the books of the first. The [count of the process](live_bytes) has no such error, and what is
+//! [charged to nobody](unowned_bytes) shrinks by what nobody frees for others.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,16 +19,19 @@ const BATCH: i64 = 32 << 10;
 static COUNTING: AtomicBool = AtomicBool::new(false);
 /// Bytes allocated and not freed, but for what threads have not told yet.
 static LIVE: AtomicI64 = AtomicI64::new(0);
+/// Those among them that are in nobody's account.
+static UNOWNED: AtomicI64 = AtomicI64::new(0);
 
 struct Here {
     account: Cell<Option<&'static Account>>,
     untold: Cell<i64>,
+    untold_unowned: Cell<i64>,
 }
 
 thread_local! {
     // const and without Drop: it takes no memory when it is first used, and may be used until the end
     static HERE: Here = const {
-        Here { account: Cell::new(None), untold: Cell::new(0) }
+        Here { account: Cell::new(None), untold: Cell::new(0), untold_unowned: Cell::new(0) }
     };
 }
 
@@ -69,10 +73,17 @@ impl Account {
         self.freed.store(0, Ordering::Relaxed);
     }
 
-    /// `bytes` were handed to somebody who frees them: they count as freed.
+    /// `bytes` were handed to somebody who frees them: they count as freed here, and are nobody's.
     #[inline]
     pub fn hand_out(&self, bytes: u64) {
         add(&self.freed, bytes);
+        disown(bytes.cast_signed());
+    }
+
+    /// It is charged no more: what it holds is nobody's.
+    #[inline]
+    pub fn close(&self) {
+        disown(self.allocated().wrapping_sub(self.freed()).cast_signed());
     }
 }
 
@@ -118,6 +129,12 @@ pub fn live_bytes() -> i64 {
     LIVE.load(Ordering::Relaxed)
 }
 
+/// The same for what is in no account, to within 32 KiB a thread: was allocated outside of any, handed
+/// out, or left by one that was closed.
+pub fn unowned_bytes() -> i64 {
+    UNOWNED.load(Ordering::Relaxed)
+}
+
 /// A global allocator that counts what `A` does, and changes nothing about it.
 ///
 /// It adds a nanosecond to an allocation: two additions in memory of the thread's own, no lock and no
@@ -147,40 +164,46 @@ impl<A> Counting<A> {
 fn allocated(bytes: usize) {
     // An error means that this thread has no thread-locals any more: then nobody is charged.
     let _ = HERE.try_with(|here| {
-        if let Some(account) = here.account.get() {
-            add(&account.allocated, bytes as u64);
+        match here.account.get() {
+            Some(account) => add(&account.allocated, bytes as u64),
+            None => batch(&here.untold_unowned, &UNOWNED, bytes as i64),
         }
-        here.count(bytes as i64);
+        batch(&here.untold, &LIVE, bytes as i64);
     });
 }
 
 #[inline]
 fn freed(bytes: usize) {
     let _ = HERE.try_with(|here| {
-        if let Some(account) = here.account.get() {
-            add(&account.freed, bytes as u64);
+        let less = (bytes as i64).wrapping_neg();
+        match here.account.get() {
+            Some(account) => add(&account.freed, bytes as u64),
+            None => batch(&here.untold_unowned, &UNOWNED, less),
         }
-        here.count((bytes as i64).wrapping_neg());
+        batch(&here.untold, &LIVE, less);
     });
 }
 
-impl Here {
-    #[inline]
-    fn count(&self, bytes: i64) {
-        let untold = self.untold.get().wrapping_add(bytes);
-        if untold.unsigned_abs() < BATCH.unsigned_abs() {
-            self.untold.set(untold);
-        } else {
-            self.tell(untold);
-        }
-    }
+fn disown(bytes: i64) {
+    let _ = HERE.try_with(|here| batch(&here.untold_unowned, &UNOWNED, bytes));
+}
 
-    #[cold]
-    #[inline(never)]
-    fn tell(&self, untold: i64) {
-        self.untold.set(0);
-        LIVE.fetch_add(untold, Ordering::Relaxed);
+/// Counts `bytes` in `untold`, and tells `all` when they have come to something.
+#[inline]
+fn batch(untold: &Cell<i64>, all: &AtomicI64, bytes: i64) {
+    let sum = untold.get().wrapping_add(bytes);
+    if sum.unsigned_abs() < BATCH.unsigned_abs() {
+        untold.set(sum);
+    } else {
+        tell(untold, all, sum);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn tell(untold: &Cell<i64>, all: &AtomicI64, sum: i64) {
+    untold.set(0);
+    all.fetch_add(sum, Ordering::Relaxed);
 }
 
 // SAFETY: every call is handed to `A` with the caller's arguments and its answer is returned as it
@@ -230,6 +253,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard};
+
+    /// Those that look at the process's counts run one after the other.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().expect("no panic")
+    }
 
     /// Fails whatever is larger than a kilobyte.
     struct Small;
@@ -281,7 +311,7 @@ mod tests {
 
     #[test]
     fn the_process_knows_what_threads_have_counted_in_batches() {
-        // Another thread's count is no concern of this one: only this test uses the allocator much.
+        let _alone = alone();
         let before = live_bytes();
         let keep: Vec<*mut u8> = (0..1000)
             // SAFETY: not empty.
@@ -314,10 +344,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_out_or_left_is_nobodys() {
+        static OWNER: Account = Account::new();
+        let _alone = alone();
+        // Other tests come to less than that.
+        const MUCH: u64 = 1 << 40;
+        let before = unowned_bytes();
+        let nobody = charge_to(Some(&OWNER));
+        allocated(3 << 40);
+        charge_to(nobody);
+        assert!((unowned_bytes() - before).unsigned_abs() < MUCH / 2);
+        OWNER.hand_out(MUCH);
+        assert_eq!((unowned_bytes() - before) / (MUCH / 2) as i64, 2);
+        OWNER.close();
+        assert_eq!((unowned_bytes() - before + BATCH) >> 40, 3);
+        freed(3 << 40);
+        assert!((unowned_bytes() - before).unsigned_abs() < MUCH / 2);
+    }
+
+    #[test]
     fn counts_wrap_and_begin_anew() {
         let account = Account::new();
-        account.hand_out(u64::MAX);
-        account.hand_out(3);
+        add(&account.freed, u64::MAX);
+        add(&account.freed, 3);
         assert_eq!(account.freed(), 2);
         account.reset();
         assert_eq!((account.allocated(), account.freed()), (0, 0));

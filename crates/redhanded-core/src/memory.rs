@@ -32,16 +32,21 @@ fn tell(slot: &'static Slot) {
     }
 }
 
-/// The ticket of `slot` is about to close: what a child leaves is its request's.
-#[cold]
+/// The ticket of `slot` is about to close: what a child leaves is its request's, what a request leaves
+/// is nobody's.
 #[inline(never)]
 pub(crate) fn close(slot: &'static Slot) {
-    if !slot.is_child() || slot.poll_mark().sequence == 0 {
+    if slot.poll_mark().sequence == 0 {
         return;
     }
-    let Some(parent) = family::live_parent(slot) else {
-        return;
-    };
+    match family::live_parent(slot) {
+        Some(parent) => bequeath(slot, parent),
+        None => slot.memory.close(),
+    }
+}
+
+#[cold]
+fn bequeath(slot: &'static Slot, parent: &'static Slot) {
     let (allocated, held) = (slot.memory.allocated(), slot.memory.held());
     parent.extra(parent.hand.generation(), |extra| {
         let (all, left) = &mut extra.left_by_children;

@@ -77,6 +77,11 @@ impl Memory {
         );
     }
 
+    /// The request is over: what it holds is nobody's.
+    pub(crate) fn close(&self) {
+        self.account.close();
+    }
+
     pub(crate) fn allocated(&self) -> u64 {
         self.account.allocated()
     }

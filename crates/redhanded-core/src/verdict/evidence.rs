@@ -194,6 +194,10 @@ pub struct Growth {
     /// By how much the whole process has grown in the same time, in bytes; what is freed for a request
     /// by others is missing here.
     pub process_rose_bytes: u64,
+    /// By how much what is in nobody's books has shrunk in the same time, in bytes: so much was freed for
+    /// others at most.
+    #[serde(default)]
+    pub unowned_fell_bytes: u64,
 }
 
 /// The workers of a request's runtime.

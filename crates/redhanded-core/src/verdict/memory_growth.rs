@@ -3,7 +3,7 @@
 //! It is no rule among the others, because a request that grows also runs, waits or repeats: what it
 //! does is judged first and weighed against the growth afterwards.
 
-use super::{Memory, Observed, spoken};
+use super::{Growth, Memory, Observed, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 const MIB: u64 = 1 << 20;
@@ -39,7 +39,7 @@ pub(crate) fn grows(memory: &Memory, slow_after_ms: f64) -> bool {
     let lasts = growth.window_ms >= LASTING_MS
         && growth.still_ms <= 0.2 * growth.window_ms
         && f64::from(growth.rises) >= 0.5 * f64::from(growth.readings);
-    let is_real = of(growth.process_rose_bytes, growth.rose_bytes) >= 0.5;
+    let is_real = real_share(growth) >= 0.5;
     let much = memory.held_bytes >= MUCH;
     memory.held_bytes >= LEAST_HELD
         && rises
@@ -81,11 +81,18 @@ fn outweighs(memory: &Memory, verdict: &Verdict) -> bool {
     }
 }
 
+/// How much of the rise is real at least: the process has grown by it, and nobody has freed so much
+/// for others.
+fn real_share(growth: &Growth) -> f64 {
+    let own = growth.rose_bytes.saturating_sub(growth.unowned_fell_bytes);
+    of(own.min(growth.process_rose_bytes), growth.rose_bytes)
+}
+
 fn confidence(memory: &Memory) -> Confidence {
     let Some(growth) = &memory.growth else {
         return Confidence::Suspected;
     };
-    let real = of(growth.process_rose_bytes, growth.rose_bytes);
+    let real = real_share(growth);
     let steady = growth.readings >= PROOF
         && growth.rises.saturating_add(1) >= growth.readings
         && growth.fell_bytes == 0
@@ -138,7 +145,7 @@ pub(super) mod tests {
     use super::super::hosts::tests::{call, calling};
     use super::*;
     use crate::calls::CallPhase;
-    use crate::verdict::{At, CallTotal, Growth, Look, StandingPoll, judge};
+    use crate::verdict::{At, CallTotal, Look, StandingPoll, judge};
     use proptest::prelude::*;
 
     /// Small numbers and huge ones, so that every threshold is met and every sum overflows.
@@ -169,6 +176,7 @@ pub(super) mod tests {
                 fell_bytes: if grows { 0 } else { bytes[3] },
                 still_ms: times.1,
                 process_rose_bytes: bytes[4],
+                unowned_fell_bytes: if grows { 0 } else { bytes[3] },
             };
             Memory {
                 allocated_bytes: bytes[5],
@@ -208,6 +216,7 @@ pub(super) mod tests {
                 fell_bytes: 0,
                 still_ms: 0.0,
                 process_rose_bytes: 21 * MIB,
+                unowned_fell_bytes: 0,
             }),
         }
     }
@@ -295,7 +304,7 @@ pub(super) mod tests {
     /// Each differs from the recorded channel in one thing only.
     #[test]
     fn the_nearest_innocents_are_not_accused() {
-        let innocents: [(&str, Memory); 9] = [
+        let innocents: [(&str, Memory); 10] = [
             ("little", changed(|m, _| m.held_bytes = 7 * MIB)),
             ("one big buffer", changed(|_, g| g.rises = 1)),
             ("mostly one step", changed(|_, g| g.largest_rise_bytes = 15 * MIB)),
@@ -303,6 +312,7 @@ pub(super) mod tests {
             ("comes to an end", changed(|_, g| g.rose_late_bytes = MIB)),
             ("frees as it goes", changed(|_, g| g.fell_bytes = 5 * MIB)),
             ("others free for it", changed(|_, g| g.process_rose_bytes = 8 * MIB)),
+            ("freed by a task while another fills a cache", changed(|_, g| g.unowned_fell_bytes = 12 * MIB)),
             ("for a short time", changed(|_, g| g.window_ms = 2_900.0)),
             ("not watched", Memory { growth: None, ..channel() }),
         ];

@@ -11,7 +11,7 @@ use crate::memory::balance;
 use crate::registry::{After, Key, Slot, WORTH_TELLING};
 use crate::verdict::{Growth, Memory, Observed, grows};
 use crate::worker::Worker;
-use redhanded_capture::alloc::{is_counting, live_bytes};
+use redhanded_capture::alloc::{is_counting, live_bytes, unowned_bytes};
 use std::collections::{HashMap, VecDeque};
 
 /// Requests that are followed at once.
@@ -49,6 +49,7 @@ struct Reading {
     at_ns: u64,
     held: i64,
     process: i64,
+    unowned: i64,
 }
 
 impl Growths {
@@ -212,6 +213,7 @@ impl Followed {
             at_ns,
             held: balance(self.slot).held,
             process: live_bytes(),
+            unowned: unowned_bytes(),
         });
     }
 }
@@ -231,6 +233,7 @@ fn growth(readings: &VecDeque<Reading>) -> Option<Growth> {
         rose_bytes: rise(first.held, last.held),
         rose_late_bytes: rise(half.held, last.held),
         process_rose_bytes: rise(first.process, last.process),
+        unowned_fell_bytes: rise(last.unowned, first.unowned),
         still_ms: ms(since_ns(first)),
         ..Growth::default()
     };
@@ -299,6 +302,7 @@ mod tests {
             at_ns: i as u64 * 100_000_000,
             held: *held,
             process: *held + 100 * MIB,
+            unowned: 7 * MIB - *held / 3,
         };
         held.iter().enumerate().map(reading).collect()
     }
@@ -319,6 +323,7 @@ mod tests {
                 fell_bytes: 1 << 20,
                 still_ms: 100.0,
                 process_rose_bytes: 9 << 20,
+                unowned_fell_bytes: 3 << 20,
             }
         );
         assert_eq!(growth(&readings(&held[..2])), None);
@@ -343,6 +348,7 @@ mod tests {
             at_ns: (i as u64).wrapping_mul(u64::MAX / 7),
             held: *held,
             process: held.wrapping_mul(3),
+            unowned: held.wrapping_mul(5),
         };
         held.iter().enumerate().map(reading).collect()
     }

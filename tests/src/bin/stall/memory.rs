@@ -27,6 +27,8 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
         "one_buffer" => any(one_buffer),
         "churns" => any(churn),
         "fills_a_cache" => any(fill_a_cache),
+        "hands_on" => any(hand_on),
+        "follows" => any(async || follows()),
         "fresh_rows" => any(async || Body::from_stream(stream::repeat_with(fresh_row))),
         _ => return None,
     })
@@ -107,6 +109,32 @@ async fn churn() -> String {
         drop(black_box(vec![1_u8; 1024 * KIB]));
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What it allocates, a task that is not watched frees.
+async fn hand_on() -> String {
+    let (sender, mut receiver) = unbounded_channel();
+    drop(tokio::spawn(async move {
+        while let Some(buffer) = receiver.recv().await {
+            drop::<Vec<u8>>(black_box(buffer));
+        }
+    }));
+    loop {
+        let _ = sender.send(vec![1_u8; 256 * KIB]);
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A stream whose request goes on to collect when its client has gone.
+fn follows() -> impl IntoResponse {
+    let (sender, receiver) = unbounded_channel();
+    drop(redhanded::spawn(async move {
+        sender.closed().await;
+        drop(sender);
+        collect().await
+    }));
+    let events = stream::unfold(receiver, next_event);
+    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
 }
 
 /// 64 MiB in a second and a quarter, and then it is full.
