@@ -99,17 +99,17 @@ fn a_task_that_outlives_its_stream_and_collects() {
 /// although the process grows by the fault of another.
 #[test]
 fn streams_that_are_read_do_not_grow() {
-    let stall = Stall::of(&["is_read", "unread", "fresh_rows", "collects"])
+    let stall = Stall::of(&["is_read", "fresh_rows", "collects"])
         .args(&["--workers", "3"])
         .start();
     let _grows = stall.get("/collects/42");
-    let paths = ["/is_read/42", "/unread/42", "/fresh_rows/42"];
+    let paths = ["/is_read/42", "/fresh_rows/42"];
     let reading = paths.map(|path| {
         let mut asked = stall.get(path);
         std::thread::spawn(move || asked.discard_for(14 * SLOW_AFTER))
     });
     let read = reading.map(|thread| thread.join().expect("no panic"));
-    assert!(read[0] > 100_000 && read[1] > 8 * MIB && read[2] > 8 * MIB, "they move: {read:?}");
+    assert!(read.iter().all(|bytes| *bytes > 4 * MIB), "they move: {read:?}");
     caught(&stall, "/collects/42").as_class(Class::MemoryGrowth);
     for path in paths {
         stall.does_not_report(path, Duration::ZERO);

@@ -75,7 +75,8 @@ fn outweighs(memory: &Memory, verdict: &Verdict) -> bool {
         // Why it grows, and what is to be mended.
         Class::RepeatingCalls | Class::UnreachableHost | Class::PoolWait | Class::Starved => false,
         Class::CpuLoop | Class::SpinLoop | Class::BlockedThread | Class::SilentPeer => {
-            memory.held_bytes >= DANGER && rate(memory) >= DANGER_A_SECOND
+            memory.held_bytes >= MUCH
+                || memory.held_bytes >= DANGER && rate(memory) >= DANGER_A_SECOND
         }
         _ => true,
     }

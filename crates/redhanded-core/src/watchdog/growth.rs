@@ -119,11 +119,14 @@ impl Growths {
             .for_each(tell_again);
     }
 
-    /// Who grows.
-    fn growing(&self) -> Vec<&'static Slot> {
+    /// Who grows, and what it holds.
+    fn growing(&self) -> Vec<(&'static Slot, u64)> {
         let followed = self.followed.values();
-        let growing = followed.filter(|f| f.memory().is_some_and(|m| is_growth(&m, f.slot)));
-        growing.map(|f| f.slot).collect()
+        let growing = followed.filter_map(|f| {
+            let memory = f.memory().filter(|memory| is_growth(memory, f.slot))?;
+            Some((f.slot, memory.held_bytes))
+        });
+        growing.collect()
     }
 
     /// Whether the request that has `slot` grows.
@@ -258,10 +261,10 @@ impl Watchdog {
         }
         self.growths.notice(self.engine);
         self.growths.read(now_ns);
-        for slot in self.growths.growing() {
+        for (slot, held_bytes) in self.growths.growing() {
             let is_its = |case: &&mut OpenCase| std::ptr::eq(case.slot, slot);
             match self.open.iter_mut().find(is_its) {
-                Some(case) => case.hurry(now_ns),
+                Some(case) => case.hurry(held_bytes, now_ns),
                 None => self.catch_growing(slot, now_ns),
             }
         }

@@ -45,8 +45,8 @@ pub(super) struct OpenCase {
     pub(super) dismissed: bool,
     /// It is not overdue: it is here because it grows, and only that is told of it.
     pub(super) for_growth: bool,
-    /// A look has found that it grows.
-    found_growing: bool,
+    /// What it held when a look found that it grows.
+    held_bytes: u64,
     pub(super) looks: u32,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
@@ -109,7 +109,7 @@ impl OpenCase {
             filed: false,
             dismissed: false,
             for_growth: false,
-            found_growing: false,
+            held_bytes: 0,
             looks: 0,
             next_look_ns: u64::MAX,
             gathering,
@@ -127,9 +127,10 @@ impl OpenCase {
         }
     }
 
-    /// It grows: if no look has found that yet, the next one is due.
-    pub(super) fn hurry(&mut self, now_ns: u64) {
-        if !self.found_growing {
+    /// It grows, and holds `held_bytes`: if no look has found that yet, or half of it, the next one is
+    /// due.
+    pub(super) fn hurry(&mut self, held_bytes: u64, now_ns: u64) {
+        if held_bytes / 2 >= self.held_bytes {
             self.next_look_ns = self.next_look_ns.min(now_ns);
         }
     }
@@ -181,9 +182,11 @@ impl OpenCase {
     /// It was to be told that it grows, and by now it does so no more.
     fn is_moot(&mut self, observed: &Observed) -> bool {
         let memory = observed.memory.as_ref();
-        let is_growing = memory.is_some_and(|memory| grows(memory, observed.slow_after_ms));
-        self.found_growing |= is_growing;
-        self.for_growth && !is_growing
+        let growing = memory.filter(|memory| grows(memory, observed.slow_after_ms));
+        if let Some(memory) = growing {
+            self.held_bytes = self.held_bytes.max(memory.held_bytes);
+        }
+        self.for_growth && growing.is_none()
     }
 
     pub(super) fn gather(

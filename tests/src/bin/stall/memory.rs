@@ -22,8 +22,8 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
     Some(match name {
         "hoards" => any(async || hoard()),
         "collects" => any(collect),
-        "unread" => any(async || unread(true)),
-        "is_read" => any(async || unread(false)),
+        "unread" => any(async || unread(100)),
+        "is_read" => any(async || unread(30)),
         "one_buffer" => any(one_buffer),
         "churns" => any(churn),
         "fills_a_cache" => any(fill_a_cache),
@@ -42,13 +42,15 @@ fn work(time: Duration) {
     }
 }
 
-/// 80 MiB a second in one poll.
+/// Some 300 MiB a second in one poll, on a machine that has nothing else to do.
 fn hoard() -> String {
     let mut kept = Vec::new();
-    crate::stalls_in_the_next_lines!(4);
-    while kept.len() < GIB / (8 * KIB) {
-        kept.push(vec![1_u8; 8 * KIB]);
-        work(Duration::from_micros(100));
+    crate::stalls_in_the_next_lines!(6);
+    while kept.len() < GIB / (64 * KIB) {
+        kept.push(vec![1_u8; 64 * KIB]);
+        for n in 0..10_000 {
+            black_box(n);
+        }
     }
     std::thread::sleep(DAY);
     black_box(kept).len().to_string()
@@ -66,21 +68,20 @@ async fn collect() -> String {
     black_box(kept).len().to_string()
 }
 
-/// Events through a channel without a bound; `large` fills it with 10 MiB a second.
-fn unread(large: bool) -> impl IntoResponse {
+/// Events through a channel without a bound.
+fn unread(at_once: usize) -> impl IntoResponse {
     let (sender, receiver) = unbounded_channel();
-    drop(redhanded::spawn(produce(sender, large)));
+    drop(redhanded::spawn(produce(sender, at_once)));
     let events = stream::unfold(receiver, next_event);
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
 }
 
-/// Ten thousand messages a second, whether anybody takes them or not.
-async fn produce(sender: UnboundedSender<String>, large: bool) {
-    let bytes = if large { KIB } else { 32 };
+/// A hundred times a second so many messages, whether anybody takes them or not.
+async fn produce(sender: UnboundedSender<String>, at_once: usize) {
     crate::stalls_in_the_next_lines!(6);
-    for _ in 0..GIB / (100 * bytes) {
-        for _ in 0..100 {
-            let _ = sender.send("x".repeat(bytes));
+    for _ in 0..GIB / (at_once * KIB) {
+        for _ in 0..at_once {
+            let _ = sender.send("x".repeat(KIB));
         }
         sleep(Duration::from_millis(10)).await;
     }
