@@ -1,5 +1,7 @@
 //! The app that is measured, bare and under each layer.
 
+pub mod heap;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -95,4 +97,24 @@ pub async fn send(app: &Router, uri: &Uri, count: u64) {
     for _ in 0..count {
         once(app, uri).await;
     }
+}
+
+/// The arguments `AROUND COUNT [URI]`: sends that many requests, one after the other, on this thread.
+///
+/// # Errors
+///
+/// Arguments that say nothing, and a runtime that does not start.
+pub fn requests() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let around = args
+        .next()
+        .and_then(|a| Around::by_name(&a))
+        .ok_or("bare, identity or redhanded?")?;
+    let count = args.next().ok_or("how many?")?.parse()?;
+    let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(send(&around.app(), &uri, count));
+    Ok(())
 }

@@ -52,6 +52,20 @@ impl Asked {
         &self.answer
     }
 
+    /// Reads for so long and keeps nothing; returns how many bytes came.
+    pub fn discard_for(&mut self, duration: Duration) -> u64 {
+        let end = Instant::now() + duration;
+        let mut read = 0;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.read(left).is_ok_and(|n| n == 0) {
+                return read;
+            }
+            read += self.answer.len() as u64;
+            self.answer.clear();
+        }
+    }
+
     /// Number of the answer's bytes that are here, after `0` if the connection ended.
     fn read(&mut self, left: Duration) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(left))?;

@@ -36,6 +36,7 @@
 //! ```
 
 mod accept;
+pub mod alloc;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",

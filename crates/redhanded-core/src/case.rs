@@ -65,6 +65,8 @@ pub(crate) struct ChildSeen {
     pub(crate) verdict: Verdict,
     /// It is inside a poll that does not return, and was sampled so often.
     pub(crate) stands: bool,
+    /// What it has allocated and not freed, where that is counted.
+    pub(crate) held_bytes: u64,
     pub(crate) samples: u32,
     pub(crate) referred: Referred,
     pub(crate) stacks: Vec<Sampled>,

@@ -4,7 +4,7 @@ use crate::accepting::Listeners;
 use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
-use crate::registry::{Key, Registry};
+use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
 use redhanded_report::{How, Lost};
@@ -27,6 +27,8 @@ pub struct Engine {
     pub(crate) counts: Counts,
     pub(crate) listeners: Listeners,
     pub(crate) closures: Closures,
+    /// Requests that came to hold much memory, for the watchdog.
+    pub(crate) grown: Grown,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -43,6 +45,7 @@ impl Engine {
             counts: Counts::default(),
             listeners: Listeners::default(),
             closures: Closures::default(),
+            grown: Grown::default(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Stats};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, SlowLog, Target};
 use crate::watchdog::Watchdog;
+use redhanded_capture::alloc::detect;
 use redhanded_capture::{Abilities, Sampler, outlook};
 use std::path::Path;
 use std::sync::Arc;
@@ -99,6 +100,11 @@ fn describe(abilities: &Abilities) -> String {
         text += &format!("; not {what}: {why}");
     }
     text += &format!("; {}", outlook());
+    text += if detect() {
+        "; memory is counted"
+    } else {
+        "; memory is not counted: redhanded::alloc::Counting is not the global allocator"
+    };
     text
 }
 

@@ -23,6 +23,7 @@ mod engine;
 mod facts;
 mod family;
 mod install;
+mod memory;
 mod outbound;
 mod redact;
 mod referred;

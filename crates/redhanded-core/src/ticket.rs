@@ -6,8 +6,10 @@
 use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
+use crate::memory;
 use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
+use redhanded_capture::alloc::{Account, is_counting};
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
 use redhanded_report::How;
@@ -208,6 +210,8 @@ struct Mark {
     slot: &'static Slot,
     worker: &'static Worker,
     outer: u64,
+    /// Whose allocations this thread counted before.
+    outer_account: Option<&'static Account>,
     _here: PhantomData<*const ()>,
 }
 
@@ -216,11 +220,17 @@ impl Mark {
     fn enter(slot: &'static Slot) -> Self {
         let worker = Worker::here();
         let outer = worker.replace(slot.key);
+        let outer_account = if is_counting() {
+            memory::charge(slot)
+        } else {
+            None
+        };
         slot.enter(worker.index());
         Self {
             slot,
             worker,
             outer,
+            outer_account,
             _here: PhantomData,
         }
     }
@@ -229,6 +239,9 @@ impl Mark {
     fn leave(self) {
         self.slot.leave();
         self.worker.restore(self.outer);
+        if is_counting() {
+            memory::settle(self.slot, self.outer_account);
+        }
         std::mem::forget(self);
     }
 }
@@ -240,6 +253,9 @@ impl Drop for Mark {
         self.slot.set_panicked();
         self.slot.leave();
         self.worker.restore(self.outer);
+        if is_counting() {
+            memory::settle(self.slot, self.outer_account);
+        }
     }
 }
 
@@ -312,6 +328,9 @@ impl Ticket {
         let Some(slot) = self.0 else { return };
         slot.progressed();
         slot.sent(bytes);
+        if is_counting() {
+            slot.memory.hand_out(bytes);
+        }
         if last {
             return self.end(How::Completed);
         }
@@ -421,6 +440,9 @@ fn captured<R>(
 fn close(slot: &'static Slot, how: How) {
     slot.set_how(how);
     slot.count_end();
+    if is_counting() {
+        memory::close(slot);
+    }
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
     }

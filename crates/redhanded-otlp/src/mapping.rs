@@ -148,6 +148,7 @@ fn observed(to: &mut Attributes, evidence: &Evidence) {
     to.maybe_float("redhanded.busy_ms", evidence.busy_ms);
     to.maybe_float("redhanded.cpu_ms", evidence.cpu_ms);
     to.maybe_float("redhanded.longest_poll_ms", evidence.longest_poll_ms);
+    to.maybe_int("redhanded.alloc_bytes", evidence.alloc_bytes);
     if let Some(thread) = &evidence.thread {
         to.int(names::THREAD_ID, thread.tid.into());
         to.maybe_text(names::THREAD_NAME, thread.name.as_ref());

@@ -41,6 +41,7 @@
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_PROTOCOL`, `_TIMEOUT` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
 
+pub mod alloc;
 mod builder;
 mod callback;
 mod export;

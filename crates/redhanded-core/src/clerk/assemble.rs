@@ -42,6 +42,7 @@ fn evidence(case: &Case, redactor: &Redactor) -> Evidence {
         evidence.cpu_ms = poll.cpu_ms;
         evidence.longest_poll_ms = Some(poll.stood_ms);
     }
+    evidence.alloc_bytes = observed.memory.as_ref().map(|m| m.allocated_bytes);
     evidence.thread = case.thread.clone();
     evidence.outbound = calls::outbound(case, redactor);
     evidence.outbound_totals = calls::totals(case);

@@ -12,8 +12,9 @@ pub(super) struct NamedChild {
     pub(super) named: Named,
     verdict: Verdict,
     stands: bool,
+    pub(super) held_bytes: u64,
     /// For a sentence: `the task resize, spawned at src/a.rs:3:9`.
-    who: String,
+    pub(super) who: String,
 }
 
 /// Names the stacks of `children`; `others` gives the open cases that may hold what they wait for.
@@ -49,6 +50,7 @@ pub(super) fn name<'a, I: Iterator<Item = &'a Report>>(
                 named,
                 verdict,
                 stands: child.stands,
+                held_bytes: child.held_bytes,
                 who,
             }
         })
@@ -111,7 +113,7 @@ fn adopt(verdict: &mut Verdict, child: &NamedChild, children: usize) {
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use redhanded_report::{Culprit, WaitingFor};
 
@@ -126,10 +128,15 @@ mod tests {
         verdict
     }
 
-    fn child(class: Class, confidence: Confidence, stands: bool) -> NamedChild {
+    pub(in super::super) fn child(
+        class: Class,
+        confidence: Confidence,
+        stands: bool,
+    ) -> NamedChild {
         let mut verdict = Verdict::new(class, Role::Culprit, confidence, "its cause");
         verdict.culprit = Some(Culprit::new(class.as_str().to_owned(), None, None, None));
         NamedChild {
+            held_bytes: 0,
             named: Named::default(),
             verdict,
             stands,

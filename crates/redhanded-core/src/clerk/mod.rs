@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod children;
+mod growth;
 mod holder;
 mod host;
 mod naming;
@@ -146,6 +147,7 @@ impl Clerk {
                 &case.observed.referred,
                 self.remembered.others(&case.id),
             );
+            growth::blame(verdict, &children, case.observed.memory.as_ref());
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);
@@ -184,7 +186,7 @@ impl Clerk {
         self.count_losses();
         let lost = self.engine.counts.lost();
         let mut report = assemble::process(trouble, &self.engine.config, lost);
-        if self.namer.is_slow(trouble.stacks.iter()) {
+        if self.namer.is_slow(trouble.stacks.iter().map(|s| &s.stack)) {
             // Names would delay the line; what is told of requests brings them.
             report.evidence.get_or_insert_default().stacks = self.namer.raw(&trouble.stacks);
         } else if !trouble.stacks.is_empty() {

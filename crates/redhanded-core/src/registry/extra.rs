@@ -26,6 +26,8 @@ pub(crate) struct Extra {
     labels_dropped: u32,
     children: Vec<(Key, u32)>,
     children_unlisted: u32,
+    /// What children that ended have allocated, and what they left unfreed.
+    pub(crate) left_by_children: (u64, i64),
 }
 
 /// What the application said about a request; raw.

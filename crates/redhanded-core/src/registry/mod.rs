@@ -9,11 +9,13 @@ mod extra;
 mod facts_arena;
 mod free_list;
 mod handshake;
+mod memory;
 mod slot;
 
 pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::{Fact, Kind, Writer};
 pub(crate) use handshake::After;
+pub(crate) use memory::{Grown, WORTH_TELLING};
 pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 

@@ -4,6 +4,7 @@ use super::extra::Extra;
 use super::facts_arena::FactsArena;
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
+use super::memory::Memory;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redhanded_capture::Waiting;
@@ -178,6 +179,7 @@ pub(crate) struct Slot {
     poll: AtomicU64,
     /// An address in the stack frame of the function that polls it.
     frame: AtomicU64,
+    pub(crate) memory: Memory,
     started_ns: AtomicU64,
     slow_after_ns: AtomicU64,
     due_ns: AtomicU64,
@@ -226,6 +228,7 @@ impl Slot {
             link: Link::new(),
             poll: AtomicU64::new(0),
             frame: AtomicU64::new(0),
+            memory: Memory::new(),
             started_ns: AtomicU64::new(0),
             slow_after_ns: AtomicU64::new(0),
             due_ns: AtomicU64::new(u64::MAX),
@@ -382,6 +385,17 @@ impl Slot {
             **extra = Extra::of(generation);
         }
         Some(of(extra))
+    }
+
+    /// The same, if there are any: makes none.
+    pub(crate) fn extra_if_any<R>(
+        &self,
+        generation: u32,
+        of: impl FnOnce(&Extra) -> R,
+    ) -> Option<R> {
+        let extra = self.extra.lock();
+        let known = extra.as_deref().filter(|e| e.generation == generation)?;
+        (self.hand.generation() == generation).then(|| of(known))
     }
 
     /// The application says that the request moves.

@@ -49,6 +49,9 @@ pub struct Observed {
     /// How it is polled, where that is often.
     #[serde(default)]
     pub polling: Option<Polling>,
+    /// What it has allocated, where that is counted.
+    #[serde(default)]
+    pub memory: Option<Memory>,
     /// The workers of its runtime.
     pub crowd: Crowd,
     /// Who has what it waits for, where the memory of futures tells. No rule looks at it: whether what it
@@ -185,6 +188,47 @@ pub struct Polling {
     pub budget_exhausted: u32,
     /// Names have shown that it yields to the scheduler.
     pub yields: bool,
+}
+
+/// What a request and its children have allocated.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes allocated.
+    pub allocated_bytes: u64,
+    /// Bytes allocated and not freed; an upper bound, because what others free for it is not seen.
+    pub held_bytes: u64,
+    /// What its children hold of that.
+    pub by_children_bytes: u64,
+    /// How that came about lately; `None` for who holds little, or has done so for a short time only.
+    pub growth: Option<Growth>,
+}
+
+/// Readings of what a request holds, at equal distances.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Growth {
+    /// From the first reading to the last, in milliseconds.
+    pub window_ms: f64,
+    /// How many there were.
+    pub readings: u32,
+    /// Those that were higher than the one before.
+    pub rises: u32,
+    /// By how much the last is higher than the first, in bytes.
+    pub rose_bytes: u64,
+    /// How much of that in the second half of the time.
+    pub rose_late_bytes: u64,
+    /// The largest rise from one to the next.
+    pub largest_rise_bytes: u64,
+    /// All falls from one to the next.
+    pub fell_bytes: u64,
+    /// Since the last rise, in milliseconds.
+    pub still_ms: f64,
+    /// By how much the whole process has grown in the same time, in bytes; what is freed for a request
+    /// by others is missing here.
+    pub process_rose_bytes: u64,
+    /// By how much what is in nobody's books has shrunk in the same time, in bytes: so much was freed for
+    /// others at most.
+    #[serde(default)]
+    pub unowned_fell_bytes: u64,
 }
 
 /// The workers of a request's runtime.

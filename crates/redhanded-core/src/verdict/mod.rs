@@ -10,6 +10,7 @@ mod evidence;
 mod hosts;
 mod lost_wakeup;
 mod machine_paused;
+mod memory_growth;
 mod not_accepted;
 mod pool_full;
 mod pool_wait;
@@ -24,13 +25,14 @@ mod unreachable_host;
 mod workers_wedged;
 
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
+pub(crate) use memory_growth::grows;
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 pub(crate) use pool_full::{PoolFull, judge_pool_full};
 pub(crate) use workers_wedged::{Stands, Wedged, judge_wedged};
 
 pub use evidence::{
-    Asked, At, CallSeen, CallTotal, Crowd, Hog, Look, Observed, OwnSocket, Polling, Received,
-    Referred, StandingPoll,
+    Asked, At, CallSeen, CallTotal, Crowd, Growth, Hog, Look, Memory, Observed, OwnSocket, Polling,
+    Received, Referred, StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 
@@ -54,6 +56,10 @@ const RULES: [Rule; 12] = [
 
 /// The verdict on what was observed; never panics, never claims more than the evidence carries.
 pub fn judge(observed: &Observed) -> Verdict {
+    memory_growth::weigh(by_the_rules(observed), observed)
+}
+
+fn by_the_rules(observed: &Observed) -> Verdict {
     let mut best: Option<Verdict> = None;
     for verdict in RULES.iter().filter_map(|rule| rule(observed)) {
         if verdict.confidence == Confidence::Proved {
@@ -458,6 +464,7 @@ mod tests {
             on_blocking_thread: bool,
             calls in proptest::collection::vec(any_call(), 0..4),
             totals in proptest::collection::vec(any_total(), 0..3),
+            memory in proptest::option::of(memory_growth::tests::any_memory()),
         ) {
             let hog = hog.then(Hog::default);
             let poll = poll.map(|poll| StandingPoll { peer, ..poll });
@@ -465,6 +472,7 @@ mod tests {
                 elapsed_ms, polls, poll, look, sockets, on_blocking_thread, polling, calls, totals,
                 crowd: Crowd { workers, standing, asleep, hog },
                 asked,
+                memory,
                 ..Observed::default()
             };
             let verdict = judge(&observed);
@@ -492,6 +500,10 @@ mod tests {
                     Class::UnreachableHost => {
                         let polled: Vec<_> = observed.calls.iter().filter(|c| c.polled).collect();
                         prop_assert!(polled.len() == 1 && is_seen_connecting(polled[0]));
+                    }
+                    Class::MemoryGrowth => {
+                        let memory = observed.memory.expect("proved about memory that nobody counted");
+                        prop_assert!(memory_growth::tests::may_be_proved(&memory));
                     }
                     other => prop_assert!(false, "{other} cannot be proved yet"),
                 }

@@ -120,6 +120,7 @@ impl ChildLook {
             spawned_at: self.born.at.take(),
             verdict: judge(&found.observed),
             stands: found.observed.poll.is_some(),
+            held_bytes: found.observed.memory.as_ref().map_or(0, |m| m.held_bytes),
             samples: found.observed.poll.as_ref().map_or(0, |poll| poll.samples),
             referred: found.observed.referred,
             stacks: found.stacks,

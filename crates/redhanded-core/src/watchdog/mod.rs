@@ -11,6 +11,7 @@ mod clocks;
 mod crowd;
 mod episodes;
 mod fingerprint;
+mod growth;
 mod holders;
 mod listeners;
 mod open_case;
@@ -30,6 +31,7 @@ use crate::registry::{After, Fact, Key, Slot, Stage};
 use blocking::PoolLooks;
 use burst::Bursts;
 use clocks::Clocks;
+use growth::Growths;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
 use pauses::Pauses;
@@ -71,6 +73,7 @@ pub(crate) struct Watchdog {
     storm: Storm,
     standing: StandingPolls,
     bursts: Bursts,
+    growths: Growths,
     open: Vec<OpenCase>,
     victims: HashMap<String, Victims>,
     pace: Pace,
@@ -95,6 +98,7 @@ struct Parts<'a> {
     sampler: &'a mut Sampler,
     standing: &'a mut StandingPolls,
     bursts: &'a mut Bursts,
+    growths: &'a Growths,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
     victims: &'a mut HashMap<String, Victims>,
@@ -148,6 +152,7 @@ impl Watchdog {
             storm: Storm::default(),
             standing: StandingPolls::default(),
             bursts: Bursts::new(),
+            growths: Growths::default(),
             open: Vec::new(),
             victims: HashMap::new(),
             pace: open_case::pace(shortest_ns),
@@ -211,6 +216,7 @@ impl Watchdog {
         self.clocks.note(now_ns);
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
+        self.watch_growth(now_ns); // ③
         self.sample_standing(now_ns); // ④
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
@@ -345,6 +351,7 @@ impl Watchdog {
             sampler: &mut self.sampler,
             standing: &mut self.standing,
             bursts: &mut self.bursts,
+            growths: &self.growths,
             pauses: &self.pauses,
             clocks: &self.clocks,
             victims: &mut self.victims,
@@ -352,7 +359,7 @@ impl Watchdog {
         };
         let mut found = Vec::new();
         for (index, open) in self.open.iter_mut().enumerate() {
-            open.look_again(now_ns);
+            open.look_again(parts.growths, now_ns);
             found.extend(open.advance(&mut parts, now_ns).map(|case| (index, case)));
         }
         for (index, case) in found {

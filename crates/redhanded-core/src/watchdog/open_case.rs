@@ -2,6 +2,7 @@
 
 use super::children::ChildLooks;
 use super::fingerprint::fingerprint;
+use super::growth::Growths;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms};
 use super::{Parts, burst, calls, crowd, holders};
@@ -12,7 +13,7 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{Asked, At, Crowd, Look, Observed, Received, Referred, judge};
+use crate::verdict::{Asked, At, Crowd, Look, Observed, Received, Referred, grows, judge};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Event, Phase, Verdict};
@@ -46,6 +47,10 @@ pub(super) struct OpenCase {
     pub(super) filed: bool,
     /// Its like have had lines enough: nothing more is to be said about it.
     pub(super) dismissed: bool,
+    /// It is not overdue: it is here because it grows, and only that is told of it.
+    pub(super) for_growth: bool,
+    /// What it held when a look found that it grows.
+    held_bytes: u64,
     pub(super) looks: u32,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
@@ -148,6 +153,8 @@ impl OpenCase {
             fingerprint: None,
             filed: false,
             dismissed: false,
+            for_growth: false,
+            held_bytes: 0,
             looks: 0,
             next_look_ns: u64::MAX,
             gathering,
@@ -157,10 +164,19 @@ impl OpenCase {
         }
     }
 
-    /// Begins another look when its time has come.
-    pub(super) fn look_again(&mut self, now_ns: u64) {
-        if self.gathering.is_none() && now_ns >= self.next_look_ns {
+    /// Begins another look when its time has come, and there is something to tell.
+    pub(super) fn look_again(&mut self, growths: &Growths, now_ns: u64) {
+        let is_time = self.gathering.is_none() && now_ns >= self.next_look_ns;
+        if is_time && (!self.for_growth || growths.has(self.slot)) {
             self.gathering = Some(Gathering::begin(now_ns));
+        }
+    }
+
+    /// It grows, and holds `held_bytes`: if no look has found that yet, or half of it, the next one is
+    /// due.
+    pub(super) fn hurry(&mut self, held_bytes: u64, now_ns: u64) {
+        if held_bytes / 2 >= self.held_bytes {
+            self.next_look_ns = self.next_look_ns.min(now_ns);
         }
     }
 
@@ -199,7 +215,23 @@ impl OpenCase {
             .children
             .map(ChildLooks::close)
             .unwrap_or_default();
-        Some(self.close_look(gathering.found?, children, parts, now_ns))
+        let found = gathering.found?;
+        if self.is_moot(&found.observed) {
+            self.next_look_ns = now_ns.saturating_add(self.slot.slow_after_ns());
+            self.dismissed = !self.filed;
+            return None;
+        }
+        Some(self.close_look(found, children, parts, now_ns))
+    }
+
+    /// It was to be told that it grows, and by now it does so no more.
+    fn is_moot(&mut self, observed: &Observed) -> bool {
+        let memory = observed.memory.as_ref();
+        let growing = memory.filter(|memory| grows(memory, observed.slow_after_ms));
+        if let Some(memory) = growing {
+            self.held_bytes = self.held_bytes.max(memory.held_bytes);
+        }
+        self.for_growth && growing.is_none()
     }
 
     pub(super) fn gather(
@@ -484,6 +516,7 @@ impl OpenCase {
             ..Observed::default()
         };
         calls::observe(&mut observed, slot, parts.pauses, now_ns);
+        parts.growths.observe(&mut observed, slot);
         observed
     }
 
@@ -619,11 +652,14 @@ impl OpenCase {
 
 /// Whether what a look has found may be the wait for a child: anything but a poll that stands.
 fn may_wait_for_a_child(observed: &Observed) -> bool {
+    let memory = observed.memory.as_ref();
+    // Whoever it is that fills a channel.
+    let grows = memory.is_some_and(|m| m.by_children_bytes > 0 && grows(m, observed.slow_after_ms));
     let waits = matches!(
         observed.look,
         Some(Look::Polled { pending: true, .. } | Look::Forbidden)
     );
-    waits && observed.poll.is_none()
+    (waits || grows) && observed.poll.is_none()
 }
 
 /// Wakes a request for a look. The waker is cloned under the lock and used outside of it: a wake

@@ -33,6 +33,7 @@ impl Watchdog {
         let overslept_ns = self.pauses.awake(now_ns);
         if let Some(overslept_ns) = overslept_ns {
             self.standing.after_pause(overslept_ns);
+            self.growths.after_pause(overslept_ns);
             self.listeners.start_over();
             self.workers.start_over();
             self.open

@@ -13,6 +13,7 @@ mod blocked;
 mod bodies;
 mod cpu;
 mod hosts;
+mod memory;
 mod options;
 mod peers;
 mod spin;
@@ -30,6 +31,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Memory is counted in every stall, so that every test of a hang sees that it changes nothing else.
+#[global_allocator]
+static ALLOCATOR: redhanded::alloc::Counting = redhanded::alloc::Counting::new(std::alloc::System);
 
 /// Number of `SIGURG` on Linux.
 const SIGURG: i32 = 23;
@@ -156,6 +161,7 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
             waits::stall,
             hosts::stall,
             bodies::stall,
+            memory::stall,
             spin::stall,
             alike::stall,
         ];

@@ -1,0 +1,5 @@
+//! `heap-system [pairs COUNT]`: allocations by the system's allocator.
+
+fn main() {
+    redhanded_benches::heap::main("system");
+}
