@@ -7,7 +7,6 @@ use std::io::Write;
 /// The host that every request names.
 pub(crate) const HOST: &str = "shop.example:8080";
 pub(crate) const PICTURES: u64 = 64;
-/// Those that innocents transfer between; the shop has more.
 pub(crate) const ACCOUNTS: u64 = 1000;
 
 const WORDS: [&str; 8] = [

@@ -97,7 +97,10 @@ pub(crate) struct Counts {
     pub(crate) caught: u64,
     unwatched: u64,
     internal_errors: u64,
-    lost: u64,
+    lost_reports: u64,
+    /// Those of threads that did not have a core in time; there are others.
+    pub(crate) lost_stacks: u64,
+    lost_events: u64,
 }
 
 impl Counts {
@@ -112,7 +115,8 @@ impl Counts {
             ("ended", self.ended, innocents),
             ("unwatched", self.unwatched, 0),
             ("errors inside", self.internal_errors, 0),
-            ("lost", self.lost, 0),
+            ("reports lost", self.lost_reports, 0),
+            ("events lost", self.lost_events, 0),
         ]
         .into_iter()
         .filter(|(_, counted, right)| counted != right)

@@ -96,9 +96,10 @@ pub(crate) fn crowd(bare: &Crowd, caught: &Caught) -> Result<(), Error> {
     )?;
     writeln!(
         out,
-        "hidden at {:?}; {} requests became overdue; CPU of the service, loop included: {:.1} s\n",
+        "hidden at {:?}; overdue: {}; stacks of threads without a core, lost: {}; CPU of the service, loop included: {:.1} s\n",
         watched.tally.hidden,
         caught.counts.caught,
+        caught.counts.lost_stacks,
         watched.cpu.as_secs_f64()
     )?;
     Ok(())

@@ -16,7 +16,7 @@ mod stock;
 mod transfers;
 
 use axum::extract::{Path, Query};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use options::Options;
 use redhanded::Redhanded;
@@ -89,8 +89,8 @@ fn app(options: &Options, watched: bool) -> Router {
         .route("/orders/{number}/lines", get(orders::lines))
         .merge(search::routes())
         .merge(pictures::routes(options.pictures.clone()))
+        .merge(transfers::routes())
         .merge(stock::routes(&options.north, &options.south, watched))
-        .route("/transfer", post(transfers::transfer))
 }
 
 async fn user(Path(id): Path<u64>) -> String {
@@ -116,7 +116,9 @@ fn stats(redhanded: &Redhanded) -> Json<serde_json::Value> {
         "caught": stats.caught,
         "unwatched": stats.unwatched,
         "internal_errors": stats.internal_errors,
-        "lost": stats.lost.total(),
+        "lost_reports": stats.lost.reports,
+        "lost_stacks": stats.lost.stacks,
+        "lost_events": stats.lost.events,
     }))
 }
 
