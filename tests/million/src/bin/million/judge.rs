@@ -195,3 +195,105 @@ pub(crate) fn shown(report: &Report) -> String {
         verdict.cause
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redhanded::report::{self, Class, Confidence, Event, Peer, Request};
+
+    fn culprit() -> Culprit {
+        Culprit {
+            class: Class::SilentPeer,
+            method: "GET",
+            route: "/stock/{item}",
+            target: "/stock/7?warehouse=south".to_owned(),
+            request: Vec::new(),
+            parameter: ("warehouse", "south".to_owned()),
+            function: "shop::stock::ask",
+            file: "src/bin/shop/stock.rs",
+            line: 73,
+            peer: Some(([127, 0, 0, 1], 4000).into()),
+        }
+    }
+
+    /// The line that says all of it.
+    fn line() -> Report {
+        let mut verdict = Verdict::new(
+            Class::SilentPeer,
+            Role::Culprit,
+            Confidence::Likely,
+            "silence",
+        );
+        verdict.culprit = Some(report::Culprit::new(
+            "shop::stock::ask",
+            Some("/home/us/src/bin/shop/stock.rs".to_owned()),
+            Some(73),
+            None,
+        ));
+        let mut peer = Peer::default();
+        (peer.address, peer.port) = (Some("127.0.0.1".to_owned()), Some(4000));
+        verdict.peer = Some(peer);
+        let mut request = Request::default();
+        request.method = "GET".to_owned();
+        request.route = Some("/stock/{item}".to_owned());
+        request.url = culprit().url();
+        let query = &mut request.params.query;
+        query.insert("warehouse".to_owned(), "south".to_owned());
+        let mut report = Report::new(Event::Caught, "01A");
+        (report.request, report.verdict) = (Some(request), Some(verdict));
+        report
+    }
+
+    fn troubles(lines: impl IntoIterator<Item = Report>) -> Vec<String> {
+        Findings::of(lines.into_iter().collect(), &[culprit()]).troubles()
+    }
+
+    fn changed(change: impl Fn(&mut Verdict, &mut Request)) -> Report {
+        let mut report = line();
+        if let (Some(verdict), Some(request)) = (&mut report.verdict, &mut report.request) {
+            change(verdict, request);
+        }
+        report
+    }
+
+    #[test]
+    fn who_is_found_is_no_trouble_and_who_is_not_is() {
+        assert_eq!(troubles([line()]), [""; 0]);
+        assert_eq!(troubles([]), ["culprit 1 was not found"]);
+        let mut without_names = line();
+        without_names.verdict = Some(Verdict::default());
+        assert!(!Findings::of(vec![without_names], &[culprit()]).is_complete());
+    }
+
+    #[test]
+    fn a_line_that_says_one_thing_wrong_is_trouble() {
+        let place = |verdict: &mut Verdict, change: fn(&mut report::Culprit)| {
+            verdict.culprit.iter_mut().for_each(change);
+        };
+        let wrong = [
+            changed(|v, _| v.role = Role::Victim),
+            changed(|v, _| place(v, |c| c.line = Some(74))),
+            changed(|v, _| place(v, |c| c.function = "shop::stock::stock".to_owned())),
+            changed(|v, _| place(v, |c| c.file = Some("src/bin/shop/main.rs".to_owned()))),
+            changed(|v, _| v.peer.iter_mut().for_each(|p| p.port = Some(4001))),
+            changed(|v, _| v.peer = None),
+            changed(|_, q| q.params.query.clear()),
+            changed(|_, q| q.route = None),
+        ];
+        for line in wrong {
+            assert_eq!(troubles([line.clone()]).len(), 1, "{line:?}");
+        }
+        // The right line besides it does not help who is accused of something else.
+        let other = changed(|v, _| v.class = Class::StuckAwait);
+        assert_eq!(troubles([line(), other]).len(), 1);
+    }
+
+    #[test]
+    fn an_innocent_may_be_a_victim_and_nothing_else() {
+        let innocent = |role| changed(move |v, q| (v.role, q.url) = (role, "/hello".to_owned()));
+        assert_eq!(troubles([line(), innocent(Role::Culprit)]).len(), 1);
+        for role in [Role::Victim, Role::Bystander] {
+            assert_eq!(troubles([line(), innocent(role)]), [""; 0]);
+        }
+    }
+}
