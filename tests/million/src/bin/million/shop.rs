@@ -98,7 +98,7 @@ pub(crate) struct Counts {
     unwatched: u64,
     internal_errors: u64,
     lost_reports: u64,
-    /// Those of threads that did not have a core in time; there are others.
+    /// Samples of threads that did not have a core in time: no trouble, there are others.
     pub(crate) lost_stacks: u64,
     lost_events: u64,
 }

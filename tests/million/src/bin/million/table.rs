@@ -66,7 +66,7 @@ pub(crate) fn crowd(bare: &Crowd, caught: &Caught) -> Result<(), Error> {
     let watched = &caught.crowd;
     writeln!(
         out,
-        "four culprits hidden among them, two of which keep a worker each, and one a core"
+        "four culprits hidden among them, two keep a worker each and one a core; one shop after the other, so the machine's mood is in the ratio"
     )?;
     writeln!(
         out,
@@ -96,7 +96,7 @@ pub(crate) fn crowd(bare: &Crowd, caught: &Caught) -> Result<(), Error> {
     )?;
     writeln!(
         out,
-        "hidden at {:?}; overdue: {}; stacks of threads without a core, lost: {}; CPU of the service, loop included: {:.1} s\n",
+        "hidden at {:?}; overdue: {}; samples lost, as their thread had no core in time: {}; CPU of the service, loop included: {:.1} s\n",
         watched.tally.hidden,
         caught.counts.caught,
         caught.counts.lost_stacks,
