@@ -57,10 +57,8 @@ fn main() -> ExitCode {
 /// How many requests, and the seed.
 fn numbers(arguments: &[String]) -> Result<(u64, u64), Error> {
     let number = |word: &String| {
-        let plain = word.replace(['_', ','], "");
-        plain
-            .parse::<u64>()
-            .map_err(|_| format!("{word:?} is no number"))
+        let number = word.parse::<u64>();
+        number.map_err(|_| format!("{word:?} is no number"))
     };
     let (requests, seed) = match arguments {
         [] => (1_000_000, 1),

@@ -49,7 +49,8 @@ impl Shop {
         let mut said = String::new();
         let stdout = shop.child.stdout.take().ok_or("stdout is piped")?;
         BufReader::new(stdout).read_line(&mut said)?;
-        shop.address = said.trim().parse()?;
+        let address = said.trim().parse();
+        shop.address = address.map_err(|_| format!("the shop said no address, but {said:?}"))?;
         Ok(shop)
     }
 
