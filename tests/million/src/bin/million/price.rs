@@ -8,7 +8,8 @@ use crate::town::Town;
 use crate::{Error, table};
 use std::time::Duration;
 
-const PAIRS: u64 = 5;
+/// Many and short: a busy machine spoils a few of them, and the median is of the others.
+pub(crate) const PAIRS: u64 = 20;
 
 /// One shop's figures.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub(crate) struct Price {
     pub(crate) block: u64,
     /// Throughput, watched over bare, of each pair of blocks; the smallest first.
     pub(crate) ratios: Vec<f64>,
+    /// Nanoseconds of CPU a request, watched above bare, of each pair; the smallest first.
+    pub(crate) more_ns: Vec<f64>,
     /// Whether the shop had a core of its own.
     pub(crate) own_core: bool,
 }
@@ -47,7 +50,7 @@ impl Price {
     }
 }
 
-/// Serves ten blocks of so many requests.
+/// Serves [`PAIRS`] blocks of so many requests from each.
 pub(crate) async fn measure(town: &Town, block: u64, seed: u64) -> Result<Price, Error> {
     let left = cores::leave_one()?;
     let log = town.path().join("price.jsonl");
@@ -57,15 +60,24 @@ pub(crate) async fn measure(town: &Town, block: u64, seed: u64) -> Result<Price,
     // What is loaded and grown at first is not a price of every request.
     serve(&bare, block / 5, seed, &mut Served::default()).await?;
     serve(&watched, block / 5, seed, &mut Served::default()).await?;
-    let mut ratios = Vec::new();
+    let (mut ratios, mut more_ns) = (Vec::new(), Vec::new());
     for pair in 0..PAIRS {
         let seed = seed.wrapping_add(pair);
-        let bare = serve(&bare, block, seed, &mut for_bare).await?;
-        let watched = serve(&watched, block, seed, &mut for_watched).await?;
-        ratios.push(watched.rate() / bare.rate());
-        table::pair(pair, &bare, &watched);
+        // Who comes first takes turns as well.
+        let (bare, watched) = if pair % 2 == 0 {
+            let first = serve(&bare, block, seed, &mut for_bare).await?;
+            (first, serve(&watched, block, seed, &mut for_watched).await?)
+        } else {
+            let first = serve(&watched, block, seed, &mut for_watched).await?;
+            (serve(&bare, block, seed, &mut for_bare).await?, first)
+        };
+        ratios.push(watched.0.rate() / bare.0.rate());
+        let more = watched.1.as_secs_f64() - bare.1.as_secs_f64();
+        more_ns.push(more * 1e9 / block as f64);
+        table::pair(pair, &bare.0, &watched.0);
     }
     ratios.sort_by(f64::total_cmp);
+    more_ns.sort_by(f64::total_cmp);
     // Nobody hangs here; a machine that is too busy makes victims at most.
     let accused = crate::judge::Findings::read(&log, &[])?.troubles();
     for_watched.troubles.extend(accused);
@@ -74,11 +86,18 @@ pub(crate) async fn measure(town: &Town, block: u64, seed: u64) -> Result<Price,
         watched: for_watched,
         block,
         ratios,
+        more_ns,
         own_core: left.core.is_some(),
     })
 }
 
-async fn serve(shop: &Shop, requests: u64, seed: u64, sum: &mut Served) -> Result<Tally, Error> {
+/// What came of a block, and its CPU time.
+async fn serve(
+    shop: &Shop,
+    requests: u64,
+    seed: u64,
+    sum: &mut Served,
+) -> Result<(Tally, Duration), Error> {
     let load = Load {
         address: shop.address,
         requests,
@@ -87,10 +106,11 @@ async fn serve(shop: &Shop, requests: u64, seed: u64, sum: &mut Served) -> Resul
     };
     let before = shop.cpu()?;
     let tally = load.run().await?;
-    sum.cpu += shop.cpu()?.saturating_sub(before);
+    let cpu = shop.cpu()?.saturating_sub(before);
+    sum.cpu += cpu;
     sum.requests += requests;
     sum.took += tally.took;
     sum.peak_kib = shop.peak_kib()?;
     sum.troubles.extend(tally.troubles("measured"));
-    Ok(tally)
+    Ok((tally, cpu))
 }

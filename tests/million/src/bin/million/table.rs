@@ -48,15 +48,14 @@ pub(crate) fn price(price: &Price) -> Result<(), Error> {
             mib(served.peak_kib)
         )?;
     }
-    let middle = price.ratios.get(price.ratios.len() / 2);
     writeln!(
         out,
-        "{:10} {:12.3} {:+16.0}      throughput of the pairs {:.3} to {:.3}\n",
+        "{:10} {:12.3} {:+16.0}      medians of the pairs; throughput of the middle half {:.3} to {:.3}\n",
         "ratio",
-        middle.copied().unwrap_or(f64::NAN),
-        price.watched.cpu_ns() - price.bare.cpu_ns(),
-        price.ratios.first().copied().unwrap_or(f64::NAN),
-        price.ratios.last().copied().unwrap_or(f64::NAN),
+        quantile(&price.ratios, 2),
+        quantile(&price.more_ns, 2),
+        quantile(&price.ratios, 1),
+        quantile(&price.ratios, 3),
     )?;
     Ok(())
 }
@@ -153,6 +152,12 @@ fn others(out: &mut impl Write, findings: &Findings) -> Result<(), Error> {
         writeln!(out, "  {}", shown(report))?;
     }
     Ok(())
+}
+
+/// Of a sorted list, by quarters.
+fn quantile(sorted: &[f64], quarters: usize) -> f64 {
+    let at = sorted.len() * quarters / 4;
+    sorted.get(at).copied().unwrap_or(f64::NAN)
 }
 
 fn mib(kib: u64) -> f64 {
