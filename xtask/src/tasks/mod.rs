@@ -11,6 +11,7 @@ mod fmt;
 mod hammer;
 mod imports;
 mod loom;
+mod million;
 mod outbound;
 mod readme;
 mod servers;
@@ -31,7 +32,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 16] = [
+pub(crate) static ALL: [Task; 17] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -45,6 +46,7 @@ pub(crate) static ALL: [Task; 16] = [
     e2e::TASK,
     outbound::TASK,
     hammer::TASK,
+    million::TASK,
     budget::TASK,
     budget::BENCH,
     servers::TASK,
