@@ -1,6 +1,7 @@
 //! One install: what its parts share.
 
 use crate::accepting::Listeners;
+use crate::baseline::Baseline;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::registry::{Key, Registry};
@@ -25,6 +26,7 @@ pub struct Engine {
     pub(crate) slow_after_ns: u64,
     pub(crate) counts: Counts,
     pub(crate) listeners: Listeners,
+    pub(crate) baseline: Baseline,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -40,6 +42,7 @@ impl Engine {
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
+            baseline: Baseline::new(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -51,6 +54,12 @@ impl Engine {
     /// The engine that a slot's key belongs to.
     pub(crate) fn of(key: Key) -> Option<&'static Self> {
         ENGINES.read().get(key.engine() as usize).copied()
+    }
+
+    /// The same for a thread that may not wait: `None` while an install is under way.
+    pub(crate) fn try_of(key: Key) -> Option<&'static Self> {
+        let engines = ENGINES.try_read()?;
+        engines.get(key.engine() as usize).copied()
     }
 
     /// The engine of the request that this thread polls, else the first that has not ended: whose
@@ -121,6 +130,7 @@ impl Engine {
                 cancelled: ended(How::Cancelled),
                 panicked: ended(How::Panicked),
             },
+            baseline: self.baseline.stats(),
             ..self.counts.stats()
         }
     }
@@ -211,8 +221,24 @@ pub struct Stats {
     pub internal_errors: u64,
     /// How the requests that are over have ended, caught or not.
     pub ended: Ends,
+    /// Normal requests that culprits are compared with.
+    pub baseline: BaselineStats,
     /// What had to be dropped.
     pub lost: Lost,
+}
+
+/// What is kept of normal requests, to tell what culprits have in common and others have not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BaselineStats {
+    /// Routes that have samples; 256 at most.
+    pub routes: u64,
+    /// Normal requests that are kept, of all routes; 256 of each at most, and 8 MiB of all.
+    pub sampled: u64,
+    /// Those that were to be kept and were not: one route too many, or another thread was at it.
+    pub missed: u64,
+    /// Fingerprints whose culprits were forgotten because there were more than 1,024.
+    pub forgotten: u64,
 }
 
 /// How many requests ended in which way; see [`redhanded_report::How`].
@@ -285,6 +311,7 @@ impl Counts {
             unwatched: self.unwatched.load(Ordering::Relaxed),
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             ended: Ends::default(),
+            baseline: BaselineStats::default(),
             lost: self.lost(),
         }
     }

@@ -4,6 +4,7 @@
 //! needed. Its record is shared by all installs of the process and is given to another thread when
 //! this one has ended, so that there are never more records than threads at once.
 
+use crate::baseline::Pace;
 use crate::engine::Engine;
 use crate::registry::{Key, Slot};
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     /// Number of the tokio runtime it works for, 0 outside of one.
     runtime: AtomicU64,
     thread: RwLock<Arc<Thread>>,
+    /// When the next request of a route is to be sampled.
+    pub(crate) pace: Pace,
 }
 
 impl Worker {
@@ -71,6 +74,7 @@ impl Worker {
                 *worker.thread.write() = thread;
                 worker.current.store(0, Ordering::Release);
                 worker.runtime.store(runtime, Ordering::Release);
+                worker.pace.begin();
                 worker
             }
             None => {
@@ -80,6 +84,7 @@ impl Worker {
                     current: AtomicU64::new(0),
                     runtime: AtomicU64::new(runtime),
                     thread: RwLock::new(thread),
+                    pace: Pace::new(),
                 }));
                 workers.push(new);
                 new

@@ -3,17 +3,20 @@
 mod assemble;
 mod calls;
 mod children;
+mod compare;
 mod host;
 mod naming;
 mod phase;
 mod refine;
 mod remembered;
 
+use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
+use compare::Compare;
 use naming::Namer;
 use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Verdict};
 use remembered::Remembered;
@@ -33,6 +36,7 @@ pub(crate) struct Clerk {
     redactor: Redactor,
     namer: Namer,
     remembered: Remembered,
+    compare: Compare,
     log_lost: u64,
 }
 
@@ -46,6 +50,7 @@ impl Clerk {
             redactor,
             namer: Namer::new(),
             remembered: Remembered::default(),
+            compare: Compare::default(),
             log_lost: 0,
         }
     }
@@ -96,6 +101,11 @@ impl Clerk {
             &self.redactor,
             self.engine.counts.lost(),
         );
+        let engine = self.engine;
+        let route = route_of(&case.copied);
+        let means = (&engine.config, &self.redactor);
+        self.compare
+            .tell_usual(&mut report, route, &engine.baseline, means);
         let all_stacks = || {
             case.stacks
                 .iter()
@@ -106,6 +116,10 @@ impl Clerk {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
         self.put_names(case, &mut report);
+        let like = (case.fingerprint, route);
+        let is_new = !self.remembered.is_culprit(&report);
+        self.compare
+            .name_common(&mut report, like, &engine.baseline, is_new);
         if raw_first {
             report.event = Event::Symbolized;
         }
