@@ -1,10 +1,12 @@
 //! What normal requests look like: a few of each route, for culprits to be compared with.
 //!
 //! Normal is what ends well without having been caught. Which request is kept is decided when it
-//! is opened (a countdown of its thread, see [`Pace`]); kept it is when it closes, by a thread that
-//! finds the lock free and does not wait for it. What is kept is as raw as the slot had it, stays in
-//! memory, and is redacted before anything is compared.
+//! is opened (a countdown of its thread, see [`Pace`]). When it closes, its facts are copied to a
+//! desk, by a thread that finds it free and does not wait for it, without an allocation; the
+//! watchdog and the clerk put what lies there into the reservoir. What is kept is as raw as the
+//! slot had it, stays in memory, and is redacted before anything is compared.
 
+mod desk;
 mod pace;
 mod reservoir;
 
@@ -13,6 +15,7 @@ pub(crate) use reservoir::{Sample, route_of};
 
 use crate::engine::{BaselineStats, Engine};
 use crate::registry::Slot;
+use desk::Desk;
 use pace::{Every, TAGS};
 use parking_lot::Mutex;
 use redhanded_capture::monotonic_ns;
@@ -23,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The normal requests of one install.
 #[derive(Debug)]
 pub(crate) struct Baseline {
+    desk: Desk,
     kept: Mutex<Kept>,
     every: [Every; TAGS],
     noise: Noise,
@@ -33,6 +37,7 @@ pub(crate) struct Baseline {
 impl Baseline {
     pub(crate) fn new() -> Self {
         Self {
+            desk: Desk::new(),
             kept: Mutex::new(Kept::default()),
             every: std::array::from_fn(|_| Every::new()),
             noise: Noise::default(),
@@ -45,38 +50,31 @@ impl Baseline {
     #[cold]
     #[inline(never)]
     pub(crate) fn pick(&self, slot: &Slot, pace: &Pace, route: Tag) {
-        let every = self.every.get(route.index()).map_or(1, Every::get);
+        let counted = pace.counted(route);
+        let every = self.every.get(route.index());
+        let every = every.map_or(1, |every| every.after(counted));
         // Of random length, so that traffic with a rhythm of its own does not escape; as long on average.
         let next = 1 + self.noise.below(2 * u64::from(every) - 1) as u16;
-        let stands_for = pace.rearm(route, next);
-        slot.set_sampled(route.with(stands_for));
+        pace.rearm(route, next);
+        slot.set_sampled(counted.into());
     }
 
-    fn keep(&self, slot: &Slot) {
-        let Some(mut kept) = self.kept.try_lock() else {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+    /// Puts what lies on the desk into the reservoir. Waits for nobody's thread but ours.
+    pub(crate) fn collect(&self) {
+        if self.desk.is_empty() {
             return;
-        };
-        let (route, stands_for) = Tag::and_count(slot.sampled_as());
-        match kept.offer(slot, stands_for, &self.noise) {
-            Outcome::Seen(seen) => {
-                if let Some(every) = self.every.get(route.index()) {
-                    every.set_for(seen);
-                }
-            }
-            Outcome::NoRoom => {
-                // It would be offered again and again.
-                if let Some(every) = self.every.get(route.index()) {
-                    every.set_for(u64::MAX);
-                }
+        }
+        let mut kept = self.kept.lock();
+        self.desk.clear(|left, stands_for| {
+            if kept.offer(left, stands_for, &self.noise) == Outcome::NoRoom {
                 self.missed.fetch_add(1, Ordering::Relaxed);
             }
-        }
+        });
     }
 
-    /// Shows the samples of a route one by one. Waits for the lock: not for a request's thread, and
-    /// `show` is to be quick.
+    /// Shows the samples of a route one by one; `show` is to be quick. Not for a request's thread.
     pub(crate) fn of_route(&self, route: u64, show: impl FnMut(&Sample)) {
+        self.collect();
         self.kept.lock().of_route(route).iter().for_each(show);
     }
 
@@ -86,6 +84,7 @@ impl Baseline {
     }
 
     pub(crate) fn stats(&self) -> BaselineStats {
+        self.collect();
         let mut stats = BaselineStats::default();
         (stats.routes, stats.sampled) = self.kept.lock().counts();
         stats.missed = self.missed.load(Ordering::Relaxed);
@@ -94,7 +93,7 @@ impl Baseline {
     }
 }
 
-/// The picked request in `slot` ends `how`: keeps its facts if that was normal. Never waits.
+/// The picked request in `slot` ends `how`: leaves its facts if that was normal. Never waits.
 #[cold]
 #[inline(never)]
 pub(crate) fn offer(slot: &Slot, how: How) {
@@ -104,8 +103,10 @@ pub(crate) fn offer(slot: &Slot, how: How) {
     if how != How::Completed || overdue || slot.hand.is_kept() {
         return;
     }
-    if let Some(engine) = Engine::try_of(slot.key) {
-        engine.baseline.keep(slot);
+    if let Some(engine) = Engine::try_of(slot.key)
+        && !engine.baseline.desk.leave(slot)
+    {
+        engine.baseline.missed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which request is the next to be kept: a countdown on each thread, per route.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Countdowns of a thread. Routes that share one share its pace, and no more than that.
 pub(super) const TAGS: usize = 128;
@@ -32,14 +32,6 @@ impl Tag {
     pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }
-
-    /// Together with a count in one word, as a slot has it.
-    pub(super) fn with(self, count: u16) -> u32 {
-        u32::from(self.0) << 16 | u32::from(count)
-    }
-    pub(super) fn and_count(word: u32) -> (Self, u16) {
-        (Self((word >> 16) as u8), word as u16)
-    }
 }
 
 /// The countdowns of one thread, which alone writes them: what is left, and from where it was counted.
@@ -53,9 +45,7 @@ impl Pace {
 
     /// A thread begins, where another one's countdowns were.
     pub(crate) fn begin(&self) {
-        self.0
-            .iter()
-            .for_each(|count| count.store(0, Ordering::Relaxed));
+        self.0.iter().for_each(|c| c.store(0, Ordering::Relaxed));
     }
 
     /// Counts a request of `route`; `false` when it is the one to be kept.
@@ -72,36 +62,39 @@ impl Pace {
         true
     }
 
-    /// The next one after `next` requests. Returns how many were counted for this one.
-    pub(super) fn rearm(&self, route: Tag, next: u16) -> u16 {
-        let Some(count) = self.0.get(route.index()) else {
-            return 1;
-        };
-        let word = u32::from(next) << 16 | u32::from(next.saturating_sub(1));
-        let before = count.load(Ordering::Relaxed);
-        count.store(word, Ordering::Relaxed);
-        ((before >> 16) as u16).max(1)
+    /// How many requests were counted for the one that is to be kept, itself among them.
+    pub(super) fn counted(&self, route: Tag) -> u16 {
+        let count = self.0.get(route.index());
+        let from = count.map_or(0, |c| (c.load(Ordering::Relaxed) >> 16) as u16);
+        from.max(1)
+    }
+
+    /// The next one after `next` requests.
+    pub(super) fn rearm(&self, route: Tag, next: u16) {
+        if let Some(count) = self.0.get(route.index()) {
+            let word = u32::from(next) << 16 | u32::from(next.saturating_sub(1));
+            count.store(word, Ordering::Relaxed);
+        }
     }
 }
 
-/// How many requests of a route there are to one that is kept.
+/// How many requests of a route there are to one that is kept, from how many there were.
 #[derive(Debug)]
-pub(super) struct Every(AtomicU32);
+pub(super) struct Every(AtomicU64);
 
 impl Every {
     pub(super) fn new() -> Self {
-        Self(AtomicU32::new(1))
+        Self(AtomicU64::new(0))
     }
-    pub(super) fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-    /// After `seen` requests.
-    pub(super) fn set_for(&self, seen: u64) {
-        let every = if seen < ALL_OF {
+
+    /// After so many more.
+    pub(super) fn after(&self, more: u16) -> u32 {
+        let more = u64::from(more);
+        let seen = self.0.fetch_add(more, Ordering::Relaxed) + more;
+        if seen < ALL_OF {
             1
         } else {
-            (seen / PART).min(RAREST)
-        };
-        self.0.store(every as u32, Ordering::Relaxed);
+            (seen / PART).min(RAREST) as u32
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A bounded number of normal requests per route, each as likely to be among them as any other.
 
 use super::Noise;
+use super::desk::Left;
 use crate::copied::kind;
-use crate::registry::{Fact, Label, Slot, facts_in, records_in};
+use crate::registry::{Fact, Label, facts_in, records_in};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hasher};
@@ -58,7 +59,7 @@ struct Route {
 impl Route {
     /// Algorithm R, where each of those offered stands for several: the place that it takes, a new
     /// one at the end, or none.
-    fn place(&mut self, stands_for: u16, noise: &Noise) -> Option<usize> {
+    fn place(&mut self, stands_for: u32, noise: &Noise) -> Option<usize> {
         self.seen = self.seen.saturating_add(u64::from(stands_for));
         if self.samples.len() < self.room {
             return Some(self.samples.len());
@@ -66,13 +67,24 @@ impl Route {
         let chosen = noise.below(self.seen) < u64::from(stands_for) * self.room as u64;
         (chosen && self.room > 0).then(|| noise.below(self.room as u64) as usize)
     }
+
+    /// Returns the bytes of the sample that was there.
+    fn put(&mut self, at: usize, sample: Sample) -> usize {
+        match self.samples.get_mut(at) {
+            Some(old) => std::mem::replace(old, sample).bytes(),
+            None => {
+                self.samples.push(sample);
+                0
+            }
+        }
+    }
 }
 
 /// What became of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Its route has had so many.
-    Seen(u64),
+    /// It is where its like are, or chance has left it out.
+    Kept,
     /// There are too many routes.
     NoRoom,
 }
@@ -83,21 +95,13 @@ pub(super) struct Kept {
     routes: HashMap<u64, Route>,
     bytes: usize,
     number: u64,
-    /// What is offered, and the memory of who had to go.
-    spare: Sample,
 }
 
 impl Kept {
-    /// A normal request that stands for so many.
-    pub(super) fn offer(&mut self, slot: &Slot, stands_for: u16, noise: &Noise) -> Outcome {
-        slot.facts.copy_to(&mut self.spare.words);
-        let labels = slot.try_extra(slot.hand.generation(), |extra| extra.labels().0);
-        self.spare.labels = labels.unwrap_or_default();
-        self.take(stands_for, noise)
-    }
-
-    fn take(&mut self, stands_for: u16, noise: &Noise) -> Outcome {
-        let key = route_in(&self.spare.words);
+    /// A normal request that stands for so many; its labels are taken, its words copied.
+    pub(super) fn offer(&mut self, left: &mut Left, stands_for: u32, noise: &Noise) -> Outcome {
+        let words = &left.words;
+        let key = route_in(words);
         let full = self.routes.len() >= ROUTES;
         let route = match self.routes.entry(key) {
             Entry::Vacant(_) if full => return Outcome::NoRoom,
@@ -109,28 +113,20 @@ impl Kept {
             }),
             Entry::Occupied(known) => known.into_mut(),
         };
-        let place = route.place(stands_for, noise);
-        let seen = route.seen;
-        if let Some(at) = place {
+        if let Some(at) = route.place(stands_for, noise) {
             self.number += 1;
-            self.spare.number = self.number;
-            self.spare.words.shrink_to_fit();
-            let more = self.spare.bytes();
-            let gone = match route.samples.get_mut(at) {
-                Some(old) => {
-                    std::mem::swap(old, &mut self.spare);
-                    self.spare.bytes()
-                }
-                None => {
-                    route.samples.push(std::mem::take(&mut self.spare));
-                    0
-                }
+            let sample = Sample {
+                number: self.number,
+                words: words.clone(),
+                labels: std::mem::take(&mut left.labels),
             };
+            let more = sample.bytes();
+            let gone = route.put(at, sample);
             route.bytes = (route.bytes + more).saturating_sub(gone);
             self.bytes = (self.bytes + more).saturating_sub(gone);
             self.make_room(noise);
         }
-        Outcome::Seen(seen)
+        Outcome::Kept
     }
 
     /// A sample from which others are taken at random is a smaller sample.
@@ -198,12 +194,7 @@ fn key(kind: u8, bytes: usize, words: impl Iterator<Item = u64>) -> u64 {
 
 #[cfg(all(test, not(redhanded_loom)))]
 impl Kept {
-    /// Offers what `words` have, without a slot.
-    pub(super) fn offer_words(&mut self, words: &[u64], stands_for: u16, noise: &Noise) -> Outcome {
-        self.spare.words = words.to_vec();
-        self.take(stands_for, noise)
-    }
-
+    /// The bytes of all samples, counted anew.
     pub(super) fn bytes(&self) -> usize {
         let each = self.routes.values().flat_map(|r| &r.samples);
         assert_eq!(self.bytes, each.map(Sample::bytes).sum::<usize>());

@@ -14,6 +14,16 @@ fn request(engine: &'static Engine, route: &str, target: &str, how: How) {
     ticket.end(how);
 }
 
+/// Many of them, while the watchdog makes its rounds.
+fn requests(engine: &'static Engine, count: u32, route: &str) {
+    for n in 0..count {
+        request(engine, route, &format!("{route}?n={n}"), How::Completed);
+        if n % 32 == 0 {
+            engine.baseline.collect();
+        }
+    }
+}
+
 fn targets(engine: &'static Engine, route: &str) -> Vec<Vec<u8>> {
     let fact = Fact {
         kind: kind::ROUTE,
@@ -40,9 +50,7 @@ fn the_first_of_a_route_are_all_kept_and_later_ones_seldom() {
         request(engine, "/rare/{id}", &format!("/rare/{n}"), How::Completed);
     }
     assert_eq!(targets(engine, "/rare/{id}").len(), 40);
-    for n in 0..20_000 {
-        request(engine, "/often", &format!("/often?n={n}"), How::Completed);
-    }
+    requests(engine, 20_000, "/often");
     let kept = targets(engine, "/often");
     assert!((200..=256).contains(&kept.len()), "{}", kept.len());
     let stats = engine.baseline.stats();
@@ -74,9 +82,20 @@ fn what_was_not_normal_is_not_kept() {
 #[test]
 fn nobody_waits_for_the_lock() {
     let engine = engine();
-    let _held = engine.baseline.kept.lock();
+    let held = engine.baseline.desk.hold();
     request(engine, "/x", "/x", How::Completed);
     assert_eq!(engine.baseline.missed.load(Ordering::Relaxed), 1);
+    drop(held);
+    let _held = engine.baseline.kept.lock();
+    (0..1_000).for_each(|n| request(engine, &format!("/{n}"), "/x", How::Completed));
+    let missed = engine.baseline.missed.load(Ordering::Relaxed);
+    assert!(missed > 1, "there is room for so many, and not for more");
+}
+
+fn offer(kept: &mut Kept, words: Vec<u64>, stands_for: u32, noise: &Noise) -> Outcome {
+    let mut left = desk::Left::default();
+    left.words = words;
+    kept.offer(&mut left, stands_for, noise)
 }
 
 fn words(route: &str, target: &[u8]) -> Vec<u64> {
@@ -100,7 +119,7 @@ fn the_sample_is_even() {
         // 3,000 one by one, then 12,000 of which every tenth is offered.
         for n in 0..4_200_u32 {
             let stands_for = if n < 3_000 { 1 } else { 10 };
-            kept.offer_words(&words("/x", &n.to_le_bytes()), stands_for, &noise);
+            offer(&mut kept, words("/x", &n.to_le_bytes()), stands_for, &noise);
         }
         let facts = words("/x", b"");
         let route = route_of(&crate::registry::facts_in(&facts));
@@ -126,11 +145,11 @@ fn ten_thousand_routes_of_long_values_stay_bounded() {
     let mut outcomes = HashMap::new();
     for n in 0..40_000 {
         let words = words(&format!("/{}", n % 10_000), &long);
-        let seen = kept.offer_words(&words, 1, &noise);
+        let seen = offer(&mut kept, words, 1, &noise);
         *outcomes.entry(seen == Outcome::NoRoom).or_insert(0) += 1;
     }
     for n in 0..20_000 {
-        kept.offer_words(&words(&format!("/{}", n % 200), &long), 1, &noise);
+        offer(&mut kept, words(&format!("/{}", n % 200), &long), 1, &noise);
     }
     let (routes, samples) = kept.counts();
     assert_eq!(routes, 256);
@@ -145,7 +164,7 @@ fn a_route_is_told_from_words_as_from_facts() {
         let words = words(route, b"/x");
         let facts = crate::registry::facts_in(&words);
         let mut kept = Kept::default();
-        kept.offer_words(&words, 1, &Noise::default());
+        offer(&mut kept, words.clone(), 1, &Noise::default());
         assert_eq!(kept.of_route(route_of(&facts)).len(), 1, "{route}");
     }
 }

@@ -11,6 +11,8 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Words in an arena: 1 KiB.
 const WORDS: usize = 128;
+/// What a copy of all of them takes.
+pub(crate) const ARENA_WORDS: usize = WORDS;
 
 /// What a record holds. The number is stored; its meaning is the caller's.
 pub(crate) type Kind = u8;

@@ -14,7 +14,7 @@ mod slot;
 pub(crate) use extra::{CHILDREN, Label};
 #[cfg(all(test, not(redhanded_loom)))]
 pub(crate) use facts_arena::FactsArena;
-pub(crate) use facts_arena::{Fact, Kind, Writer, facts_in, records_in};
+pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
 pub(crate) use handshake::After;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 

@@ -200,6 +200,7 @@ impl Watchdog {
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
         self.look_at_listeners(now_ns); // ③ ⑤
+        self.engine.baseline.collect();
         self.next(now_ns, earliest)
     }
 

@@ -32,6 +32,7 @@ impl Trial {
             copy.client(SocketAddr::from(([10, 0, 0, client], 4_000)));
         });
         ticket.end(How::Completed);
+        self.engine.baseline.collect();
     }
 
     /// A crowd whose members have a page, a sort now and then, and a secret.
