@@ -322,9 +322,11 @@ mod tests {
     }
 
     fn asked(query: &[(&str, &str)]) -> Request {
-        let mut request = Request::default();
-        request.method = "GET".to_owned();
-        request.route = Some("/search".to_owned());
+        let mut request = Request {
+            method: "GET".to_owned(),
+            route: Some("/search".to_owned()),
+            ..Request::default()
+        };
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         request.params.query = query.iter().map(owned).collect();
         request

@@ -125,7 +125,7 @@ impl Noise {
 
     /// A number below `bound`, which is not zero.
     fn below(&self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Countdowns of a thread. Routes that share one share its pace, and no more than that.
-pub(super) const TAGS: usize = 128;
+pub(super) const TAGS: usize = 256;
 /// So many requests of a route are all taken; beyond, one for each 32nd part of those seen.
 const ALL_OF: u64 = 64;
 const PART: u64 = 32;
@@ -25,7 +25,7 @@ impl Tag {
             _ => 0,
         };
         let mixed = (end ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self((mixed >> 57) as u8)
+        Self((mixed >> 56) as u8)
     }
 
     #[inline]
@@ -51,9 +51,7 @@ impl Pace {
     /// Counts a request of `route`; `false` when it is the one to be kept.
     #[inline]
     pub(crate) fn passes(&self, route: Tag) -> bool {
-        let Some(count) = self.0.get(route.index()) else {
-            return true;
-        };
+        let count = &self.0[route.index()];
         let left = count.load(Ordering::Relaxed);
         if left as u16 == 0 {
             return false;

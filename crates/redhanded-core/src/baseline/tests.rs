@@ -172,5 +172,5 @@ fn a_route_is_told_from_words_as_from_facts() {
 #[test]
 fn a_sampled_slot_stays_small() {
     assert!(size_of::<Slot>() <= 1536);
-    assert!(size_of::<Pace>() <= 512);
+    assert!(size_of::<Pace>() <= 1024);
 }

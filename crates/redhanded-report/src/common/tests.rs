@@ -18,9 +18,12 @@ impl Dice {
 
 /// Traffic as a shop has it: skewed values, optional keys, a few clients, words of all lengths.
 fn visitor(dice: &mut Dice) -> Request {
-    let mut request = Request::default();
-    request.method = if dice.roll(20) == 0 { "HEAD" } else { "GET" }.to_owned();
-    request.route = Some("/search/{shop}".to_owned());
+    let method = if dice.roll(20) == 0 { "HEAD" } else { "GET" };
+    let mut request = Request {
+        method: method.to_owned(),
+        route: Some("/search/{shop}".to_owned()),
+        ..Request::default()
+    };
     let shop = dice.roll(30) * dice.roll(2);
     request
         .params
