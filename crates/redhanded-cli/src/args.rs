@@ -28,6 +28,9 @@ pub(crate) enum Command {
     /// One runaway as a page of text: verdict, request, stacks, how it ended
     #[command(after_help = exit_codes())]
     Show(Show),
+    /// What the culprits of one fingerprint have in common and normal requests have not
+    #[command(after_help = exit_codes())]
+    Explain(Explain),
     /// Follows a log, one line per runaway, through every rotation
     #[command(after_help = exit_codes())]
     Tail(Tail),
@@ -76,6 +79,18 @@ pub(crate) struct Show {
     /// The runaway's id, or its beginning
     pub(crate) id: String,
     /// Logs to read, packed by gzip or not; `-` is standard input
+    #[arg(value_name = "FILE", default_value = DEFAULT_LOG)]
+    pub(crate) files: Vec<PathBuf>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The fingerprint of a culprit, or its beginning, as `top` and `show` print it
+    pub(crate) fingerprint: String,
+    /// Logs to read, of as many days and hosts as there are; `-` is standard input
     #[arg(value_name = "FILE", default_value = DEFAULT_LOG)]
     pub(crate) files: Vec<PathBuf>,
     /// One JSON object instead of text

@@ -14,7 +14,7 @@ pub(crate) const CODES: [(Exit, &str); 4] = [
     ),
     (
         Exit::Usage,
-        "usage: an unknown option, an id that fits more than one runaway",
+        "usage: an unknown option, an id or a fingerprint that fits more than one",
     ),
     (
         Exit::Unreadable,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `redhanded top [FILE]…` | culprits ranked over any number of logs and hosts |
 //! | `redhanded show ID [FILE]…` | one runaway as a page of text: verdict, request, stacks, how it ended |
+//! | `redhanded explain FINGERPRINT [FILE]…` | what the culprits of one fingerprint have in common and normal requests have not |
 //! | `redhanded tail [FILE]` | follows a log, one line per runaway, through every rotation |
 //! | `redhanded completions SHELL`, `redhanded man [COMMAND]` | for the shell and for `man` |
 //!
@@ -21,7 +22,7 @@
 //! |---|---|
 //! | 0 | fine; also when the reader of our output has gone away |
 //! | 1 | nothing found: no such id, no culprit, an empty log |
-//! | 2 | usage: an unknown option, an id that fits more than one runaway |
+//! | 2 | usage: an unknown option, an id or a fingerprint that fits more than one |
 //! | 3 | a file could not be read, or the output not be written; what could be read is shown |
 //!
 //! # What `top` counts
@@ -37,6 +38,19 @@
 //! - Memory grows with the fingerprints and the processes that have them, not with lines. To join
 //!   the lines of a request, the newest 65,536 that have not ended and as many that have are
 //!   remembered; an end that comes after more than that is counted as a request of its own.
+//!
+//! # What `explain` compares
+//!
+//! - Each `caught` line of a culprit says how usual its parameters, headers, sizes and client are
+//!   among normal requests of its route (`evidence.baseline`). The culprits of all logs are put on one
+//!   side; on the other, of each process and route, the most normal requests that a line of it knew.
+//! - Named is what Fisher's exact test (one-sided) leaves to chance with less than 0.01, corrected
+//!   for everything that was compared (Holm). Of what says the same in several ways, such as a value
+//!   and its length, the one that tells most is named.
+//! - If nothing is, it says so, what comes closest, and how many more culprits with it would be
+//!   enough. That is an answer, and no failure: the exit code is 0.
+//! - Victims and bystanders are counted and not compared. 16,384 culprits are compared at most; of
+//!   more, the lines are counted.
 //!
 //! # JSON
 //!
@@ -55,10 +69,18 @@
 //!   `last_id` (what to `show`). Unknown is `null`.
 //! - `show`: `format` (`"redhanded-show/1"`), `id`, `report` (the fullest record, as in the log),
 //!   `ended` (the record of its end, or `null`), `lines` (`{event, time, file, line, offset}`).
+//! - `explain`: `format` (`"redhanded-explain/1"`), `files`, `lines`, `records`, `skipped`,
+//!   `fingerprint`, `class`, `culprit` and `route` (of the last), `culprits`, `culprits_left_out`,
+//!   `others` (not compared: victims, bystanders), `processes`, `first_seen`, `last_seen`, `last_id`,
+//!   `normal` (requests that they were compared with), `compared` (features that it is corrected
+//!   for), `shared` (array as `verdict.params` in the log: `name`, `kind`, `value`, `with`, `of`,
+//!   `baseline_with`, `baseline_of`, `p`; empty if chance explains it), `hints` (array, only where
+//!   nothing is shared: the same with `text` and `culprits_needed`, without `p`).
 //! - `tail`: the records as they are in the log, characters that could steer a terminal escaped.
 
 mod args;
 mod exit;
+mod explain;
 mod input;
 mod lenient;
 mod manual;
@@ -108,6 +130,7 @@ pub fn run() -> ExitCode {
 fn perform(command: &Command, output: &mut Output) -> std::io::Result<Exit> {
     match command {
         Command::Show(asked) => show::run(asked, output),
+        Command::Explain(asked) => explain::run(asked, output),
         Command::Top(asked) => top::run(asked, output),
         Command::Tail(asked) => tail::run(asked, output),
         Command::Completions { shell } => manual::completions(*shell, output),

@@ -22,34 +22,49 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 pub(crate) fn request(facts: &Facts, redactor: &Redactor) -> Request {
     let route = facts.route.as_deref();
     let target = Target::new(facts);
-    let headers = headers(facts, redactor);
+    let mut request = traits(facts, redactor);
+    request.started = facts.started.and_then(rfc3339);
+    if facts.method == b"JOB" {
+        return request;
+    }
+    request.url = target.url(redactor, route);
+    request.path = target.path(redactor, route);
+    request.query = target.query(redactor);
+    request.request_id = facts
+        .request_id
+        .as_deref()
+        .map(|id| cut(redactor.text(&from_bytes(id)), 0));
+    request.reproduce = curl::line(
+        &request,
+        &target.full_url(redactor, route),
+        &request.headers,
+        target.lost,
+    );
+    request
+}
+
+/// The part of a request that others may share with it: no URL and no time; redacted like the whole.
+pub(crate) fn traits(facts: &Facts, redactor: &Redactor) -> Request {
+    let route = facts.route.as_deref();
     let mut request = Request::default();
     request.labels = labels(facts, redactor);
     request.method = cut(from_bytes(&facts.method), 0);
     request.route = route.map(|route| cut(from_bytes(route.as_bytes()), 0));
     request.params.job = job(facts, redactor);
     if facts.method == b"JOB" {
-        request.started = facts.started.and_then(rfc3339);
         return request;
     }
-    request.url = target.url(redactor, route);
-    request.path = target.path(redactor, route);
-    request.query = target.query(redactor);
+    let target = Target::new(facts);
     request.params = params(&target, redactor, route);
+    if route.is_none() {
+        request.path = target.path(redactor, route);
+    }
+    if target.pairs() > request.params.query.len() {
+        request.query = target.query(redactor);
+    }
+    request.headers = headers(facts, redactor);
     request.client = facts.client.map(|client| client.to_string());
-    request.request_id = facts
-        .request_id
-        .as_deref()
-        .map(|id| cut(redactor.text(&from_bytes(id)), 0));
     request.body_bytes = body_bytes(facts);
-    request.started = facts.started.and_then(rfc3339);
-    request.reproduce = curl::line(
-        &request,
-        &target.full_url(redactor, route),
-        &headers,
-        target.lost,
-    );
-    request.headers = headers;
     request
 }
 

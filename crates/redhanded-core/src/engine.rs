@@ -1,6 +1,7 @@
 //! One install: what its parts share.
 
 use crate::accepting::Listeners;
+use crate::baseline::Baseline;
 use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
@@ -29,6 +30,7 @@ pub struct Engine {
     pub(crate) closures: Closures,
     /// Requests that came to hold much memory, for the watchdog.
     pub(crate) grown: Grown,
+    pub(crate) baseline: Baseline,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -46,6 +48,7 @@ impl Engine {
             listeners: Listeners::default(),
             closures: Closures::default(),
             grown: Grown::default(),
+            baseline: Baseline::new(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -57,6 +60,12 @@ impl Engine {
     /// The engine that a slot's key belongs to.
     pub(crate) fn of(key: Key) -> Option<&'static Self> {
         ENGINES.read().get(key.engine() as usize).copied()
+    }
+
+    /// The same for a thread that may not wait: `None` while an install is under way.
+    pub(crate) fn try_of(key: Key) -> Option<&'static Self> {
+        let engines = ENGINES.try_read()?;
+        engines.get(key.engine() as usize).copied()
     }
 
     /// The engine of the request that this thread polls, else the first that has not ended: whose
@@ -127,6 +136,7 @@ impl Engine {
                 cancelled: ended(How::Cancelled),
                 panicked: ended(How::Panicked),
             },
+            baseline: self.baseline.stats(),
             ..self.counts.stats()
         }
     }
@@ -221,8 +231,24 @@ pub struct Stats {
     pub evicted: u64,
     /// How the requests that are over have ended, caught or not.
     pub ended: Ends,
+    /// Normal requests that culprits are compared with.
+    pub baseline: BaselineStats,
     /// What had to be dropped.
     pub lost: Lost,
+}
+
+/// What is kept of normal requests, to tell what culprits have in common and others have not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BaselineStats {
+    /// Routes that have samples; 256 at most.
+    pub routes: u64,
+    /// Normal requests that are kept, of all routes; 256 of each at most, and 8 MiB of all.
+    pub sampled: u64,
+    /// Those that were to be kept and were not: one route too many, or another thread was at it.
+    pub missed: u64,
+    /// Fingerprints whose culprits were forgotten because there were more than 1,024.
+    pub forgotten: u64,
 }
 
 /// How many requests ended in which way; see [`redhanded_report::How`].
@@ -300,6 +326,7 @@ impl Counts {
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),
+            baseline: BaselineStats::default(),
             lost: self.lost(),
         }
     }

@@ -10,6 +10,7 @@
 
 mod accepting;
 mod ask;
+mod baseline;
 mod calls;
 mod case;
 mod child;
@@ -43,7 +44,7 @@ pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, pee
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
 pub use current::Current;
-pub use engine::{Ends, Engine, Stats};
+pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use install::{Installed, install};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,

@@ -3,6 +3,7 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
+use crate::baseline::{self, Tag};
 use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
@@ -33,6 +34,7 @@ pub struct Copying<'a> {
     slot: &'static Slot,
     facts: &'a mut Writer<'static>,
     headers_left: usize,
+    route: Tag,
 }
 
 impl Copying<'_> {
@@ -58,6 +60,7 @@ impl Copying<'_> {
     /// The matched route template.
     #[inline]
     pub fn route(&mut self, route: &str) {
+        self.route = Tag::of(route);
         self.facts.put(kind::ROUTE, route.as_bytes(), 128);
     }
     /// The peer's address.
@@ -119,11 +122,12 @@ impl Engine {
         slow_after_ns: Option<u64>,
         copy: impl FnOnce(&mut Copying<'_>),
     ) -> Ticket {
-        self.open_with(slow_after_ns, |slot, facts| {
+        self.open_sampled(slow_after_ns, |slot, facts| {
             let mut copying = Copying {
                 slot,
                 facts,
                 headers_left: HEADER_BYTES,
+                route: Tag::default(),
             };
             // First, because the last word counts: an address that the request brings is its own.
             if connection::any()
@@ -132,6 +136,7 @@ impl Engine {
                 copying.connection(client);
             }
             copy(&mut copying);
+            Some(copying.route)
         })
     }
 
@@ -142,20 +147,37 @@ impl Engine {
         slow_after_ns: Option<u64>,
         fill: impl FnOnce(&'static Slot, &mut Writer<'static>),
     ) -> Ticket {
+        self.open_sampled(slow_after_ns, |slot, facts| {
+            fill(slot, facts);
+            None
+        })
+    }
+
+    /// The same; where `fill` says by what its route is told, it may become one of the normal
+    /// requests that culprits are compared with.
+    #[inline]
+    pub(crate) fn open_sampled(
+        &'static self,
+        slow_after_ns: Option<u64>,
+        fill: impl FnOnce(&'static Slot, &mut Writer<'static>) -> Option<Tag>,
+    ) -> Ticket {
         if self.has_ended() {
             return Ticket(None);
         }
         let slow_after_ns = slow_after_ns.unwrap_or(self.slow_after_ns);
-        let Some(slot) = self
-            .registry
-            .take(Worker::here().index(), now_ns(), slow_after_ns)
-        else {
+        let worker = Worker::here();
+        let Some(slot) = self.registry.take(worker.index(), now_ns(), slow_after_ns) else {
             self.counts.unwatched();
             return Ticket(None);
         };
         let mut facts = slot.facts.rewrite();
-        fill(slot, &mut facts);
+        let route = fill(slot, &mut facts);
         facts.done();
+        if let Some(route) = route
+            && !worker.pace.passes(route)
+        {
+            self.baseline.pick(slot, &worker.pace, route);
+        }
         slot.open();
         self.unpark();
         Ticket(Some(slot))
@@ -172,6 +194,7 @@ impl Engine {
                 slot,
                 facts,
                 headers_left: 0,
+                route: Tag::default(),
             };
             copying.connection(connection.client());
         });
@@ -445,6 +468,9 @@ fn close(slot: &'static Slot, how: How) {
     }
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
+    }
+    if slot.is_sampled() {
+        baseline::offer(slot, how);
     }
     if slot.hand.close() == After::Recycle {
         slot.recycle();

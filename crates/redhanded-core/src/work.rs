@@ -1,5 +1,6 @@
 //! ① What is no tower request and is watched all the same: jobs, and requests of other frameworks.
 
+use crate::baseline::Tag;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::registry::{Kind, Place};
@@ -53,13 +54,14 @@ impl Work {
         let rule = engine.config.rule(&self.route);
         let slow_after = self.slow_after.or(rule.slow_after);
         let long_lived = self.long_lived || rule.long_lived;
-        engine.open_with(slow_after.map(nanos), |slot, writer| {
+        engine.open_sampled(slow_after.map(nanos), |slot, writer| {
             if long_lived {
                 slot.set_stage(crate::registry::Stage::LongLived);
             }
             for (kind, bytes) in &self.facts {
                 writer.put(*kind, bytes, bytes.len());
             }
+            Some(Tag::of(&self.route))
         })
     }
 

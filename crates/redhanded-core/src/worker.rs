@@ -4,6 +4,7 @@
 //! needed. Its record is shared by all installs of the process and is given to another thread when
 //! this one has ended, so that there are never more records than threads at once.
 
+use crate::baseline::Pace;
 use crate::engine::Engine;
 use crate::registry::{Key, Slot};
 use crate::runtimes::{self, Here};
@@ -38,6 +39,8 @@ pub(crate) struct Worker {
     /// It registered itself inside of a task, which is what workers run.
     runs_tasks: AtomicBool,
     thread: RwLock<Arc<Thread>>,
+    /// When the next request of a route is to be sampled.
+    pub(crate) pace: Pace,
 }
 
 impl Worker {
@@ -79,6 +82,7 @@ impl Worker {
                 worker.runtime.store(here.number, Ordering::Release);
                 worker.pool.store(here.workers, Ordering::Release);
                 worker.runs_tasks.store(runs_tasks, Ordering::Release);
+                worker.pace.begin();
                 worker
             }
             None => {
@@ -90,6 +94,7 @@ impl Worker {
                     pool: AtomicU32::new(here.workers),
                     runs_tasks: AtomicBool::new(runs_tasks),
                     thread: RwLock::new(thread),
+                    pace: Pace::new(),
                 }));
                 workers.push(new);
                 new

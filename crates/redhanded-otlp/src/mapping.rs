@@ -112,15 +112,14 @@ fn finding(to: &mut Attributes, verdict: &Verdict) {
 
 fn over_represented(p: &OverRepresented) -> String {
     let OverRepresented {
-        name,
-        value,
         with,
         of,
         baseline_with,
         baseline_of,
         ..
     } = p;
-    format!("{name}={value} ({with} of {of}, else {baseline_with} of {baseline_of})")
+    let feature = p.feature();
+    format!("{feature} ({with} of {of}, else {baseline_with} of {baseline_of})")
 }
 
 /// Not `network.peer.*`: on a request's span that is its client.
@@ -155,6 +154,10 @@ fn observed(to: &mut Attributes, evidence: &Evidence) {
         to.maybe_text("redhanded.thread.state", thread.state.as_ref());
         to.maybe_text("redhanded.thread.syscall", thread.syscall.as_ref());
     }
+    to.maybe_int(
+        "redhanded.baseline.requests",
+        evidence.baseline.as_ref().map(|b| b.requests),
+    );
     if let Some(stacks) = stacktrace::render(&evidence.stacks) {
         to.long_text(names::CODE_STACKTRACE, stacks, stacktrace::LIMIT);
     }

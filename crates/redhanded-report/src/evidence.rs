@@ -1,6 +1,6 @@
 //! Everything a verdict rests on.
 
-use crate::{Peer, Stack};
+use crate::{Feature, FeatureKind, Peer, Stack};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,9 @@ pub struct Evidence {
     /// The machine around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// How usual this request is among the normal ones of its route; only of a culprit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// What could not be observed here, in plain words, such as "no /proc".
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -224,4 +227,56 @@ pub struct Machine {
     /// Threads of its blocking pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocking_threads: Option<u32>,
+}
+
+/// How usual the features of a request are among normal requests of its route.
+///
+/// A normal request is one that ended well without being caught. Each `caught` line has its own, so
+/// that culprits of different days and processes can be compared with those who were well.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Baseline {
+    /// Normal requests of the route that were sampled.
+    pub requests: u64,
+    /// Features that two or more of them have, or this request: what a comparison is corrected for.
+    pub compared: u64,
+    /// The features of this request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<Usual>,
+}
+
+/// A feature of a request, and how many normal ones have it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Usual {
+    /// Such as `query.q`; see [`Feature::name`].
+    pub name: String,
+    /// What is said of it.
+    #[serde(default, skip_serializing_if = "FeatureKind::is_value")]
+    pub kind: FeatureKind,
+    /// The value, class or bound; see [`Feature::value`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// Sampled normal requests that have it.
+    pub requests: u64,
+}
+
+impl Usual {
+    /// `feature`, which `requests` of the sampled normal requests have.
+    pub fn new(feature: Feature, requests: u64) -> Self {
+        let Feature { name, kind, value } = feature;
+        Self {
+            name,
+            kind,
+            value,
+            requests,
+        }
+    }
+
+    /// What is counted.
+    pub fn feature(&self) -> Feature {
+        Feature::new(&self.name, self.kind, &self.value)
+    }
 }

@@ -16,7 +16,9 @@
 //! assert_eq!(report.verdict.unwrap().class, Class::CpuLoop);
 //! ```
 
+mod common;
 mod evidence;
+mod feature;
 mod page;
 mod report;
 mod request;
@@ -24,9 +26,12 @@ mod stack;
 mod verdict;
 mod words;
 
+pub use common::{SIGNIFICANCE, Tally, over_represented};
 pub use evidence::{
-    Evidence, LogEvent, Machine, OutboundCall, OutboundTotal, SpanSnapshot, Thread, Tried,
+    Baseline, Evidence, LogEvent, Machine, OutboundCall, OutboundTotal, SpanSnapshot, Thread,
+    Tried, Usual,
 };
+pub use feature::{Feature, FeatureKind, features};
 pub use page::{Style, duration, headline, page, shown};
 pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};

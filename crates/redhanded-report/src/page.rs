@@ -148,14 +148,7 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
         );
     }
     for param in &verdict.params {
-        let counts = format!(
-            "{} of {} here, {} of {} elsewhere",
-            param.with, param.of, param.baseline_with, param.baseline_of
-        );
-        page.field(
-            "in common",
-            &format!("{} = {} ({counts})", param.name, param.value),
-        );
+        page.field("in common", &format::in_common(param));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a request is doing, who is guilty, and how sure we are.
 
+use crate::{Feature, FeatureKind};
 use serde::{Deserialize, Serialize};
 
 /// The finding about one request. It never claims more than the evidence carries.
@@ -293,14 +294,19 @@ pub enum WaitKind {
     Other,
 }
 
-/// A parameter value more frequent among one fingerprint's requests than among normal ones.
+/// A parameter, header, size or client more frequent among one fingerprint's requests than among
+/// normal ones, and not by chance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct OverRepresented {
-    /// Such as `query.q`.
+    /// Such as `query.q`; see [`Feature::name`].
     pub name: String,
-    /// The shared value.
+    /// What they share of it.
+    #[serde(default, skip_serializing_if = "FeatureKind::is_value")]
+    pub kind: FeatureKind,
+    /// The shared value, class or bound; see [`Feature::value`].
+    #[serde(default)]
     pub value: String,
     /// Requests of this fingerprint that have it.
     pub with: u64,
@@ -310,4 +316,15 @@ pub struct OverRepresented {
     pub baseline_with: u64,
     /// Normal requests of the same route that were sampled.
     pub baseline_of: u64,
+    /// The probability that this is chance: Fisher's exact test, one-sided, corrected for all that
+    /// was compared (Holm).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p: Option<f64>,
+}
+
+impl OverRepresented {
+    /// What the requests share.
+    pub fn feature(&self) -> Feature {
+        Feature::new(&self.name, self.kind, &self.value)
+    }
 }

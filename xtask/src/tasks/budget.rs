@@ -7,7 +7,7 @@ use crate::{run, say};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 4800 over the bare client",
+    promise: "watching costs a request at most 1550 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 4800 over the bare client",
     ci: Some(&[]),
     run: |_| {
         measure("/hello")?;
@@ -35,7 +35,7 @@ const MANY_CALLS: u64 = 2_500;
 /// The line that is held, not the goal: that is 600 instructions over a layer that does nothing.
 /// `DESIGN.md` says what lies between.
 const BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("redhanded", "identity", 1_520.0, 1.0),
+    ("redhanded", "identity", 1_550.0, 1.0),
     ("redhanded", "bare", 2_420.0, 4.0),
 ];
 

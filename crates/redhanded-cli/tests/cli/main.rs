@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod explain;
 mod manual;
 mod run;
 mod show;

@@ -12,6 +12,8 @@ fn exit_codes_are_documented_everywhere() {
         &["tail", "--help"],
         &["man"],
         &["man", "top"],
+        &["explain", "--help"],
+        &["man", "explain"],
     ] {
         let said = place.run(arguments).ends(0);
         for code in ["nothing found", "usage", "could not be read"] {
@@ -29,7 +31,7 @@ fn completions_know_every_command() {
     let place = Place::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let said = place.run(&["completions", shell]).ends(0);
-        for word in ["top", "show", "tail", "requests"] {
+        for word in ["top", "show", "explain", "tail", "requests"] {
             assert!(said.out.contains(word), "{shell}");
         }
     }

@@ -54,6 +54,12 @@ impl<'f> Target<'f> {
         params.unwrap_or_default()
     }
 
+    /// How many parameters the query has, those of one key apart.
+    pub(super) fn pairs(&self) -> usize {
+        let pairs = self.query.unwrap_or_default().split(|byte| *byte == b'&');
+        pairs.filter(|pair| !pair.is_empty()).count()
+    }
+
     /// As long as values may be, with a word on what is missing.
     pub(super) fn url(&self, redactor: &Redactor, route: Option<&str>) -> String {
         cut(self.full_url(redactor, route), self.lost)

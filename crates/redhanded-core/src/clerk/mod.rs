@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod children;
+mod compare;
 mod growth;
 mod holder;
 mod host;
@@ -11,11 +12,13 @@ mod phase;
 mod refine;
 mod remembered;
 
+use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
+use compare::Compare;
 use naming::Namer;
 use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Verdict};
 use remembered::Remembered;
@@ -35,6 +38,7 @@ pub(crate) struct Clerk {
     redactor: Redactor,
     namer: Namer,
     remembered: Remembered,
+    compare: Compare,
     log_lost: u64,
 }
 
@@ -48,6 +52,7 @@ impl Clerk {
             redactor,
             namer: Namer::new(),
             remembered: Remembered::default(),
+            compare: Compare::default(),
             log_lost: 0,
         }
     }
@@ -102,10 +107,19 @@ impl Clerk {
         let sampled = case.stacks.iter().chain(of_children);
         let stacks = sampled.map(|sampled| &sampled.stack).chain([&case.futures]);
         let raw_first = self.namer.is_slow(stacks);
+        let engine = self.engine;
+        let route = route_of(&case.copied);
+        let means = (&engine.config, &self.redactor);
+        self.compare
+            .tell_usual(&mut report, route, &engine.baseline, means);
         if raw_first {
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
         self.put_names(case, &mut report);
+        let like = (case.fingerprint, route);
+        let is_new = !self.remembered.is_culprit(&report);
+        self.compare
+            .name_common(&mut report, like, &engine.baseline, is_new);
         if raw_first {
             report.event = Event::Symbolized;
         }

@@ -1,6 +1,6 @@
 //! What the clerk remembers of caught requests until they end.
 
-use redhanded_report::{Report, Verdict};
+use redhanded_report::{Report, Role, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,6 +27,15 @@ impl Remembered {
             .iter()
             .filter(move |(other, _)| *other != id)
             .map(|(_, line)| line.as_ref())
+    }
+
+    /// Whether the request of `report` was found guilty of the same before.
+    pub(super) fn is_culprit(&self, report: &Report) -> bool {
+        self.lines.get(&report.id).is_some_and(|line| {
+            let verdict = line.verdict.as_ref();
+            let guilty = verdict.is_some_and(|verdict| verdict.role == Role::Culprit);
+            guilty && line.fingerprint == report.fingerprint
+        })
     }
 
     pub(super) fn keep(&mut self, report: Arc<Report>) {

@@ -11,6 +11,8 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Words in an arena: 1 KiB.
 const WORDS: usize = 128;
+/// What a copy of all of them takes.
+pub(crate) const ARENA_WORDS: usize = WORDS;
 
 /// What a record holds. The number is stored; its meaning is the caller's.
 pub(crate) type Kind = u8;
@@ -58,31 +60,43 @@ impl FactsArena {
     /// Reads all records. Garbage (a reader that came too late) gives fewer or odd records, never a
     /// panic; the caller checks the generation.
     pub(crate) fn read(&self) -> Vec<Fact> {
-        let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);
-        let words: Vec<u64> = self
-            .words
-            .iter()
-            .take(used)
-            .map(|w| w.load(Ordering::Relaxed))
-            .collect();
-        let mut facts = Vec::new();
-        let mut rest = words.as_slice();
-        while let Some((head, body)) = rest.split_first() {
-            let kept = (head >> 8 & 0xff_ffff) as usize;
-            let Some((bytes, after)) = body.split_at_checked(kept.div_ceil(8)) else {
-                break;
-            };
-            let mut bytes: Vec<u8> = bytes.iter().flat_map(|w| w.to_le_bytes()).collect();
-            bytes.truncate(kept);
-            facts.push(Fact {
-                kind: *head as u8,
-                bytes,
-                total: (head >> 32) as u32,
-            });
-            rest = after;
-        }
-        facts
+        let mut words = Vec::new();
+        self.copy_to(&mut words);
+        facts_in(&words)
     }
+
+    /// Copies all records as they are, in place of what `words` had.
+    pub(crate) fn copy_to(&self, words: &mut Vec<u64>) {
+        let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);
+        let all = self.words.iter().take(used);
+        words.clear();
+        words.extend(all.map(|w| w.load(Ordering::Relaxed)));
+    }
+}
+
+/// The records in `words`, which were copied out of an arena.
+pub(crate) fn facts_in(words: &[u64]) -> Vec<Fact> {
+    let records = records_in(words).map(|(head, body)| {
+        let mut bytes: Vec<u8> = body.iter().flat_map(|w| w.to_le_bytes()).collect();
+        bytes.truncate((head >> 8 & 0xff_ffff) as usize);
+        Fact {
+            kind: head as u8,
+            bytes,
+            total: (head >> 32) as u32,
+        }
+    });
+    records.collect()
+}
+
+/// The records in `words`, each as its word of header and its body.
+pub(crate) fn records_in(mut words: &[u64]) -> impl Iterator<Item = (u64, &[u64])> {
+    std::iter::from_fn(move || {
+        let (head, body) = words.split_first()?;
+        let kept = (head >> 8 & 0xff_ffff) as usize;
+        let (body, after) = body.split_at_checked(kept.div_ceil(8))?;
+        words = after;
+        Some((*head, body))
+    })
 }
 
 /// Fills an arena, with the place to write at in a register.

@@ -13,7 +13,9 @@ mod memory;
 mod slot;
 
 pub(crate) use extra::{CHILDREN, Label};
-pub(crate) use facts_arena::{Fact, Kind, Writer};
+#[cfg(all(test, not(redhanded_loom)))]
+pub(crate) use facts_arena::FactsArena;
+pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
 pub(crate) use handshake::After;
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub use slot::Place;

@@ -149,7 +149,9 @@ pub(crate) struct Ending {
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
-const STAGE: u32 = 0x3f;
+/// Its facts are to be kept for comparison, if it ends well.
+const SAMPLED: u32 = 0x20;
+const STAGE: u32 = 0x1f;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -199,6 +201,8 @@ pub(crate) struct Slot {
     /// The request that a child works for, and its generation; read only where [`CHILD`] is set.
     parent: AtomicU64,
     parent_generation: AtomicU32,
+    /// As what it was picked for a sample; read only where [`SAMPLED`] is set.
+    sampled_as: AtomicU32,
     extra: Mutex<Option<Box<Extra>>>,
     /// Identity of the waker that is kept, to see a change without the lock: data and vtable.
     kept_waker: [AtomicU64; 2],
@@ -241,6 +245,7 @@ impl Slot {
             told_ns: AtomicU64::new(0),
             parent: AtomicU64::new(0),
             parent_generation: AtomicU32::new(0),
+            sampled_as: AtomicU32::new(0),
             extra: Mutex::new(None),
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
@@ -398,6 +403,28 @@ impl Slot {
         (self.hand.generation() == generation).then(|| of(known))
     }
 
+    /// Like [`extra`](Self::extra), for a thread that may not wait; nothing is made anew.
+    pub(crate) fn try_extra<R>(&self, generation: u32, of: impl FnOnce(&Extra) -> R) -> Option<R> {
+        let extra = self.extra.try_lock()?;
+        let extra = extra.as_ref().filter(|e| e.generation == generation)?;
+        Some(of(extra))
+    }
+
+    /// Its facts are to be kept, if it ends well; `word` says as what.
+    pub(crate) fn set_sampled(&self, word: u32) {
+        self.sampled_as.store(word, Ordering::Relaxed);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | SAMPLED, Ordering::Relaxed);
+    }
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & SAMPLED != 0
+    }
+    /// What [`set_sampled`](Self::set_sampled) was told.
+    pub(crate) fn sampled_as(&self) -> u32 {
+        self.sampled_as.load(Ordering::Relaxed)
+    }
+
     /// The application says that the request moves.
     pub(crate) fn tell_progress(&self, now_ns: u64) {
         self.told_ns.store(now_ns, Ordering::Relaxed);
@@ -428,7 +455,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD);
+        let flags = before & (BODYLESS | CHILD | SAMPLED);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,

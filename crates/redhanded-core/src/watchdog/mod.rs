@@ -223,6 +223,7 @@ impl Watchdog {
         self.look_at_listeners(now_ns); // ③ ⑤
         self.look_at_workers(now_ns); // ③ ④ ⑤
         self.look_at_blocking_pool(now_ns); // ③ ⑤
+        self.engine.baseline.collect();
         self.next(now_ns, earliest)
     }
 

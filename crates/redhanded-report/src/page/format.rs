@@ -1,6 +1,6 @@
 //! Values as a person reads them.
 
-use crate::{Culprit, Outcome, Peer, Service};
+use crate::{Culprit, Outcome, OverRepresented, Peer, Service};
 
 /// `text` with everything that could move a cursor, split a line or turn text around written as an
 /// escape such as `\u{1b}`: a log that was edited by hand is no friend.
@@ -112,6 +112,19 @@ fn told_name(peer: &Peer) -> String {
         (None, Some(address)) => address,
         (None, None) => "unknown host".to_owned(),
     }
+}
+
+/// `query.q = x (3 of 3 here, 2 of 512 normal requests)`.
+pub(super) fn in_common(param: &OverRepresented) -> String {
+    let OverRepresented {
+        with,
+        of,
+        baseline_with,
+        baseline_of,
+        ..
+    } = param;
+    let counts = format!("{with} of {of} here, {baseline_with} of {baseline_of} normal requests");
+    format!("{} ({counts})", param.feature())
 }
 
 /// `completed with status 200 after 7.8 s`.

@@ -31,7 +31,7 @@ worker thread 3 has been on CPU for 2.01 s in one poll; all 20 samples are under
 
   at          app::search::matches src/search.rs:41:13
   victims     2 01KWE5H2Z9V1C7T1M0000000AA 01KWE5H2ZAV1C7T1M0000000AB
-  in common   query.q = (a+)+$ (3 of 3 here, 0 of 512 elsewhere)
+  in common   query.q = (a+)+$ (3 of 3 here, 0 of 512 normal requests)
 
 request
 GET https://identica.example/search/notices?q=%28a%2B%29%2B%24&page=2&api_key=REDACTED

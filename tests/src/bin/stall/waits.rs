@@ -1,8 +1,10 @@
 //! Futures that stay pending.
 
 use crate::blocked::DAY;
+use axum::extract::Query;
 use axum::routing::{MethodRouter, any};
 use redhanded::SlowAfterLayer;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::LazyLock;
@@ -30,6 +32,7 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
         "late" => any(async || sleep(MS(1000)).await),
         "nap" => any(nap),
         "panic" => any(panic),
+        "shop" => any(shop),
         "secrets" | "reset" => any(channel),
         _ => return None,
     })
@@ -50,6 +53,29 @@ async fn channel() {
     let (_never_used, answer) = oneshot::channel::<()>();
     crate::stalls_in_the_next_lines!(1);
     let _ = answer.await;
+}
+
+/// A search that nobody answers if it is to be sorted by price, or is for a long word.
+async fn shop(Query(params): Query<HashMap<String, String>>) -> &'static str {
+    let sort = params.get("sort").map_or("", String::as_str);
+    let word = params.get("q").map_or("", String::as_str);
+    if sort == "price" {
+        unanswered().await;
+    } else if word.len() >= 30 {
+        too_long().await;
+    }
+    "found"
+}
+
+#[inline(never)]
+async fn unanswered() {
+    let (_never_used, answer) = oneshot::channel::<()>();
+    let _ = answer.await;
+}
+
+#[inline(never)]
+async fn too_long() {
+    sleep(DAY).await;
 }
 
 async fn sleep_for_ever() {
