@@ -22,7 +22,7 @@ pub(super) fn case() -> Case {
         truth: Truth {
             // The thread is blocked, and the database says nothing: both are true
             classes: &[Class::BlockedThread, Class::SilentPeer],
-            function: Some("driver_on_worker::orders"),
+            function: Some("driver_on_worker::Connection::query"),
             peer: Some("database"),
             ..Truth::default()
         },
@@ -60,7 +60,7 @@ fn play(play: &mut Play) {
 
 async fn orders(pool: Pool<Database>) -> String {
     let mut connection = pool.get().expect("a connection");
-    let rows = connection.query("select * from orders"); // <- here
+    let rows = connection.query("select * from orders");
     format!("{rows:?}")
 }
 
