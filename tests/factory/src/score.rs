@@ -107,8 +107,8 @@ fn value(case: &Case, seen: &Seen, report: &Report) -> u32 {
 
 /// The last line about a request that has a verdict.
 fn last_of<'s>(seen: &'s Seen, target: &str) -> Option<&'s Report> {
-    let about = seen.records.iter().filter(|r| is_about(r, target));
-    about.filter(|r| r.verdict.is_some()).next_back()
+    let has_verdict = |r: &&Report| is_about(r, target) && r.verdict.is_some();
+    seen.records.iter().rfind(has_verdict)
 }
 
 /// Whether a record is about the request for `target`.

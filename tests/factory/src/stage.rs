@@ -89,18 +89,21 @@ pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
         Hang::Late => slow_after,
     };
     let until = play.begun() + deadline;
-    let guilty = |sent: &&mut Sent| matches!(sent.part, Part::Culprit | Part::Either);
     let mut sent = play.into_sent();
     let left = || until.saturating_duration_since(std::time::Instant::now());
     let least = Duration::from_millis(1);
-    let answered = sent.iter_mut().filter(guilty).filter_map(|sent| {
-        sent.is_answered(left().max(least))
-            .then(|| sent.target.clone())
-    });
-    let answered: Vec<String> = answered.collect();
-    let all = sent.iter_mut().filter(guilty).count();
-    if answered.len() == all {
-        return Err(format!("{}: answered without us: {answered:?}", case.code));
+    let mut answered = |part: Part| -> Vec<(String, bool)> {
+        let of = sent.iter_mut().filter(|sent| sent.part == part);
+        of.map(|sent| (sent.target.clone(), sent.is_answered(left().max(least))))
+            .collect()
+    };
+    let (culprits, either) = (answered(Part::Culprit), answered(Part::Either));
+    let mut wrong = culprits.iter().filter(|(_, answered)| *answered);
+    if let Some((target, _)) = wrong.next() {
+        return Err(format!("{}: {target} is answered without us", case.code));
+    }
+    if !either.is_empty() && either.iter().all(|(_, answered)| *answered) {
+        return Err(format!("{}: all are answered without us", case.code));
     }
     Ok(())
 }

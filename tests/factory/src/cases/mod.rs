@@ -6,6 +6,8 @@ mod deadlock;
 mod livelock;
 mod starved;
 
+pub(crate) use cpu::hasher;
+
 use crate::Case;
 
 /// All causes, in the order of their codes.

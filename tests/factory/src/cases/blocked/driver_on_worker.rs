@@ -1,7 +1,7 @@
 //! A blocking database driver in async handlers, and a database that takes its time: the workers
 //! stand in `recv`, and all others wait.
 
-use crate::{Case, Ground, Needs, Play, Truth, peers};
+use crate::{Case, Needs, Play, Truth, peers};
 use axum::Router;
 use axum::routing::get;
 use r2d2::{ManageConnection, Pool};
@@ -17,12 +17,12 @@ pub(super) fn case() -> Case {
         title: "a blocking database driver on the workers",
         source: include_str!("driver_on_worker.rs"),
         file: file!(),
-        app,
+        app: |_| app(8),
         play,
         truth: Truth {
             // The thread is blocked, and the database says nothing: both are true
             classes: &[Class::BlockedThread, Class::SilentPeer],
-            function: Some("driver_on_worker::orders"),
+            function: Some("driver_on_worker::Connection::query"),
             peer: Some("database"),
             ..Truth::default()
         },
@@ -30,9 +30,28 @@ pub(super) fn case() -> Case {
     }
 }
 
-fn app(_: &Ground) -> Router {
+/// One connection for all: who waits for it blocks a worker as well.
+pub(super) fn case_of_one() -> Case {
+    Case {
+        code: "C5b",
+        title: "a blocking pool whose only connection is taken",
+        app: |_| app(1),
+        play: |play| {
+            play.culprit("/orders?customer=0");
+            play.wait(Duration::from_millis(200));
+            play.victim("/orders?customer=1");
+        },
+        needs: Needs {
+            workers: Some(2),
+            ..Needs::default()
+        },
+        ..case()
+    }
+}
+
+fn app(connections: u32) -> Router {
     let host = peers::silent("database");
-    let pool = Pool::builder().max_size(8).min_idle(Some(0));
+    let pool = Pool::builder().max_size(connections).min_idle(Some(0));
     let pool = pool
         .test_on_check_out(false)
         .build_unchecked(Database(host));
@@ -60,7 +79,7 @@ fn play(play: &mut Play) {
 
 async fn orders(pool: Pool<Database>) -> String {
     let mut connection = pool.get().expect("a connection");
-    let rows = connection.query("select * from orders"); // <- here
+    let rows = connection.query("select * from orders");
     format!("{rows:?}")
 }
 

@@ -26,10 +26,30 @@ pub(super) fn case() -> Case {
     }
 }
 
+/// The same by tokio, on a thread of the blocking pool.
+pub(super) fn case_of_tokio() -> Case {
+    Case {
+        code: "C11b",
+        title: "a named pipe that nobody writes to, opened by tokio::fs",
+        play: |play| {
+            play.culprit("/preview?name=jobs.fifo");
+        },
+        truth: Truth {
+            // The request waits for its closure, and the closure's thread is blocked
+            classes: &[Class::StuckAwait, Class::BlockedThread],
+            function: Some("fifo::preview"),
+            ..case().truth
+        },
+        ..case()
+    }
+}
+
 fn app(_: &Ground) -> Router {
     let made = mknodat(CWD, "jobs.fifo", FileType::Fifo, Mode::RWXU, 0);
     made.expect("a directory of its own");
-    Router::new().route("/attachment", get(attachment))
+    Router::new()
+        .route("/attachment", get(attachment))
+        .route("/preview", get(preview))
 }
 
 fn play(play: &mut Play) {
@@ -39,5 +59,11 @@ fn play(play: &mut Play) {
 async fn attachment(Query(query): Query<HashMap<String, String>>) -> String {
     let name = query.get("name").map_or("", String::as_str);
     let bytes = std::fs::read(name); // <- here
+    format!("{bytes:?}")
+}
+
+async fn preview(Query(query): Query<HashMap<String, String>>) -> String {
+    let name = query.get("name").map_or("", String::as_str);
+    let bytes = tokio::fs::read(name).await; // <- here
     format!("{bytes:?}")
 }

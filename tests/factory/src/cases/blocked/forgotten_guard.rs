@@ -6,6 +6,7 @@ use axum::routing::get;
 use parking_lot::RwLock;
 use redhanded::report::Class;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn case() -> Case {
     Case {
@@ -34,7 +35,8 @@ fn app(_: &Ground) -> Router {
 }
 
 fn play(play: &mut Play) {
-    play.innocent("/settings");
+    let read = play.innocent("/settings");
+    read.is_answered(Duration::from_secs(5));
     play.culprit("/reload");
 }
 

@@ -39,6 +39,7 @@ fn play(play: &mut Play) {
     }
 }
 
+#[expect(clippy::await_holding_lock, reason = "it is the cause")]
 async fn count(counter: Arc<Mutex<u64>>) -> String {
     let mut guard = counter.lock(); // <- here
     sleep(Duration::from_millis(700)).await; // <- here

@@ -18,10 +18,12 @@ pub(super) fn all() -> Vec<Case> {
         map_ref_across_await::case(),
         drop_relocks::case(),
         driver_on_worker::case(),
+        driver_on_worker::case_of_one(),
         stdout_unread::case(),
         child_output::case(),
         block_on_inside::case(),
         fifo::case(),
+        fifo::case_of_tokio(),
         forgotten_guard::case(),
     ]
 }

@@ -7,6 +7,8 @@ mod regex;
 mod spin_wait;
 mod xml;
 
+pub(crate) use hashes::hasher;
+
 use crate::Case;
 
 pub(super) fn all() -> Vec<Case> {

@@ -2,6 +2,7 @@
 
 mod eof_ignored;
 mod pages;
+mod replica;
 mod retry;
 mod self_waking_ready;
 
@@ -15,5 +16,6 @@ pub(super) fn all() -> Vec<Case> {
         pages::case_of_two(),
         pages::case_of_empty(),
         retry::case(),
+        replica::case(),
     ]
 }

@@ -3,7 +3,7 @@
 
 use crate::{Case, Needs, Part, Play, Truth};
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use redhanded::report::Class;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -14,7 +14,7 @@ pub(super) fn case() -> Case {
         title: "closures of the blocking pool that wait for its threads",
         source: include_str!("nested_blocking.rs"),
         file: file!(),
-        app: |_| app(get(export)),
+        app: |_| app(get(export), get(thumbnail)),
         play,
         truth: Truth {
             // Their threads sleep, and what they sleep for is a thread of the pool that they fill
@@ -34,7 +34,7 @@ pub(super) fn case_of_tokio() -> Case {
     Case {
         code: "D1b",
         title: "the same by tokio's own spawn_blocking",
-        app: |_| app(get(export_unwatched)),
+        app: |_| app(get(export_unwatched), get(thumbnail_unwatched)),
         truth: Truth {
             // What can be seen is that they wait for their closures
             classes: &[Class::StuckAwait, Class::PoolWait],
@@ -45,15 +45,10 @@ pub(super) fn case_of_tokio() -> Case {
     }
 }
 
-fn app(export: axum::routing::MethodRouter) -> Router {
-    let thumbnail = async || {
-        tokio::task::spawn_blocking(|| "thumbnail")
-            .await
-            .expect("no panic")
-    };
+fn app(export: MethodRouter, thumbnail: MethodRouter) -> Router {
     Router::new()
         .route("/export", export)
-        .route("/thumbnail", get(thumbnail))
+        .route("/thumbnail", thumbnail)
 }
 
 fn play(play: &mut Play) {
@@ -72,6 +67,16 @@ async fn export() -> String {
 async fn export_unwatched() -> String {
     let rendering = tokio::task::spawn_blocking(rendered);
     rendering.await.expect("no panic") // <- here
+}
+
+async fn thumbnail() -> &'static str {
+    let making = redhanded::spawn_blocking("thumbnail", || "thumbnail");
+    making.await.expect("no panic")
+}
+
+async fn thumbnail_unwatched() -> &'static str {
+    let making = tokio::task::spawn_blocking(|| "thumbnail");
+    making.await.expect("no panic")
 }
 
 fn rendered() -> String {
