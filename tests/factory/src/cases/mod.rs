@@ -2,12 +2,13 @@
 
 mod cpu;
 mod deadlock;
+mod network;
 
 use crate::Case;
 
 /// All causes, in the order of their codes.
 pub fn all() -> Vec<Case> {
-    let mut all = [cpu::all(), deadlock::all()].concat();
+    let mut all = [cpu::all(), deadlock::all(), network::all()].concat();
     all.sort_by_key(|case| place(case.code));
     all
 }
