@@ -11,10 +11,19 @@ pub enum Part {
     /// It is one of those that hold each other up: some of them must be caught, and none need be
     /// acquitted.
     Either,
+    /// It must be caught, and its own client is to blame.
+    Bystander,
     /// It is late because of others: it may be reported, and never as the culprit.
     Victim,
     /// It must not be accused, whatever becomes of it.
     Innocent,
+}
+
+impl Part {
+    /// Whether it is what its case is about.
+    pub fn is_caught(self) -> bool {
+        matches!(self, Self::Culprit | Self::Either | Self::Bystander)
+    }
 }
 
 /// A request that was sent.

@@ -63,9 +63,8 @@ pub fn judge(case: &Case, seen: &Seen) -> Judged {
     if judged.control {
         return judged;
     }
-    let guilty = |part: &Part| matches!(part, Part::Culprit | Part::Either);
     let mut best: Option<(u32, &Report)> = None;
-    for (_, target) in seen.asked.iter().filter(|(part, _)| guilty(part)) {
+    for (_, target) in seen.asked.iter().filter(|(part, _)| part.is_caught()) {
         if let Some(report) = last_of(seen, target) {
             let value = value(case, seen, report);
             if best.is_none_or(|(known, _)| value > known) {
@@ -121,7 +120,8 @@ pub fn is_about(report: &Report, target: &str) -> bool {
     request.path == path && (same_query || query.len() > 400)
 }
 
-/// Every request that is to blame was reported as such; of those that hold each other up, one.
+/// Every request that is to blame was reported as such, and every one whose client is; of those that hold each other
+/// up, one.
 fn roles_are_right(seen: &Seen) -> bool {
     let role = |target: &str| {
         last_of(seen, target)
@@ -129,10 +129,11 @@ fn roles_are_right(seen: &Seen) -> bool {
             .map(|v| v.role)
     };
     let of = |part: Part| seen.asked.iter().filter(move |(p, _)| *p == part);
-    let culprits = of(Part::Culprit).all(|(_, target)| role(target) == Some(Role::Culprit));
+    let all = |part, wanted| of(part).all(|(_, target)| role(target) == Some(wanted));
+    let each = all(Part::Culprit, Role::Culprit) && all(Part::Bystander, Role::Bystander);
     let mut either = of(Part::Either).map(|(_, target)| role(target)).peekable();
     let some = either.peek().is_none() || either.any(|role| role == Some(Role::Culprit));
-    culprits && some
+    each && some
 }
 
 fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {

@@ -89,7 +89,7 @@ pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
         Hang::Late => slow_after,
     };
     let until = play.begun() + deadline;
-    let guilty = |sent: &&mut Sent| matches!(sent.part, Part::Culprit | Part::Either);
+    let guilty = |sent: &&mut Sent| sent.part.is_caught();
     let mut sent = play.into_sent();
     let left = || until.saturating_duration_since(std::time::Instant::now());
     let least = Duration::from_millis(1);

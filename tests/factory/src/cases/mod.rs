@@ -2,13 +2,22 @@
 
 mod cpu;
 mod deadlock;
+mod inbound;
 mod network;
+mod pool;
 
 use crate::Case;
 
 /// All causes, in the order of their codes.
 pub fn all() -> Vec<Case> {
-    let mut all = [cpu::all(), deadlock::all(), network::all()].concat();
+    let mut all = [
+        cpu::all(),
+        deadlock::all(),
+        network::all(),
+        pool::all(),
+        inbound::all(),
+    ]
+    .concat();
     all.sort_by_key(|case| place(case.code));
     all
 }
