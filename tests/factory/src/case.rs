@@ -52,6 +52,10 @@ pub enum Hang {
     ForEver,
     /// Its culprits are answered later than the threshold.
     Late,
+    /// They are answered, and never tell this key, which their end does.
+    Untold(&'static str),
+    /// They are answered, and the memory of the process grows for as long as somebody looks.
+    Growing,
     /// It does not hang: a control.
     Never,
 }

@@ -8,7 +8,7 @@ use redhanded_tests::{Stall, until};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Under which circumstances a case is played.
 #[derive(Clone, Debug)]
@@ -79,30 +79,58 @@ pub fn run(case: &Case, setup: &Setup) -> Seen {
 
 /// Whether the culprits of a case keep their clients waiting while nobody watches.
 pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
+    if case.truth.hang == Hang::Never {
+        return Ok(());
+    }
     let stall = start(case, setup, true);
     let slow_after = case.needs.slow_after.unwrap_or(setup.slow_after);
     let mut play = Play::new(&stall, slow_after);
     (case.play)(&mut play);
-    let deadline = match case.truth.hang {
-        Hang::Never => return Ok(()),
-        Hang::ForEver => 3 * slow_after,
+    let patience = match case.truth.hang {
         Hang::Late => slow_after,
+        _ => 3 * slow_after,
     };
-    let until = play.begun() + deadline;
-    let guilty = |sent: &&mut Sent| sent.part.is_caught();
+    let left = (play.begun() + patience).saturating_duration_since(Instant::now());
     let mut sent = play.into_sent();
-    let left = || until.saturating_duration_since(std::time::Instant::now());
+    let wrong = match case.truth.hang {
+        Hang::Never => None,
+        Hang::Late | Hang::ForEver => all_answered(&mut sent, left),
+        Hang::Untold(key) => until(left, || stall.has_told(key).then(|| format!("told {key}"))),
+        Hang::Growing => does_not_grow(&stall, left),
+    };
+    wrong.map_or(Ok(()), |wrong| {
+        Err(format!("{}: {wrong} without us", case.code))
+    })
+}
+
+/// In words, if every request that the case is about is answered in time.
+fn all_answered(sent: &mut [Sent], left: Duration) -> Option<String> {
+    let end = Instant::now() + left;
     let least = Duration::from_millis(1);
-    let answered = sent.iter_mut().filter(guilty).filter_map(|sent| {
-        sent.is_answered(left().max(least))
-            .then(|| sent.target.clone())
-    });
-    let answered: Vec<String> = answered.collect();
-    let all = sent.iter_mut().filter(guilty).count();
-    if answered.len() == all {
-        return Err(format!("{}: answered without us: {answered:?}", case.code));
-    }
-    Ok(())
+    let mut about = sent.iter_mut().filter(|sent| sent.part.is_caught());
+    about
+        .all(|sent| {
+            let left = end.saturating_duration_since(Instant::now());
+            sent.is_answered(left.max(least))
+        })
+        .then(|| "answered".to_owned())
+}
+
+/// In words, if the process's memory stays what it is.
+fn does_not_grow(stall: &Stall, left: Duration) -> Option<String> {
+    const GROWTH_KB: u64 = 8 << 10;
+    let resident_kb = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", stall.pid()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kb.unwrap_or(0)
+    };
+    let before = resident_kb();
+    let grows = until(left, || (resident_kb() >= before + GROWTH_KB).then_some(()));
+    grows
+        .is_none()
+        .then(|| format!("no more than {} kB", resident_kb()))
 }
 
 fn start(case: &Case, setup: &Setup, without: bool) -> Stall {

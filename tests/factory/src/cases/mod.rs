@@ -3,6 +3,7 @@
 mod cpu;
 mod deadlock;
 mod inbound;
+mod memory;
 mod network;
 mod pool;
 
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Case> {
         network::all(),
         pool::all(),
         inbound::all(),
+        memory::all(),
     ]
     .concat();
     all.sort_by_key(|case| place(case.code));

@@ -2,9 +2,10 @@
 
 mod full_pipe;
 mod slow_body;
+mod unread;
 
 use crate::Case;
 
 pub(super) fn all() -> Vec<Case> {
-    vec![slow_body::case(), full_pipe::case()]
+    vec![slow_body::case(), unread::case(), full_pipe::case()]
 }
