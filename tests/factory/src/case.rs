@@ -3,6 +3,7 @@
 use crate::{Ground, Play};
 use axum::Router;
 use redhanded::report::Class;
+use redhanded_tests::Quota;
 use std::time::Duration;
 
 /// One way to hang, or one thing that looks like it.
@@ -73,6 +74,12 @@ pub struct Needs {
     pub slow_after: Option<Duration>,
     /// How long a control is watched, beyond the end of its play.
     pub watched_for: Option<Duration>,
+    /// Its play sets its clock.
+    pub clock: bool,
+    /// It has no more CPU time than this, where the machine allows to say so.
+    pub quota: Option<Quota>,
+    /// Its play shuts it down, by [`Ground::drain`].
+    pub drains: bool,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
 }

@@ -3,6 +3,9 @@
 use redhanded_tests::{Asked, Stall};
 use std::time::{Duration, Instant};
 
+/// The file that tells a process with a clock of its own what time it is.
+pub(crate) const CLOCK: &str = "clock";
+
 /// What is true of one request of a play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -142,6 +145,12 @@ impl<'s> Play<'s> {
     /// Lets time go by, for plays whose order matters and that nothing else can tell.
     pub fn wait(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    /// Sets the clock of a process whose case needs one of its own: `+1d`, `-2h`, in relation to ours.
+    pub fn set_clock(&self, clock: &str) {
+        let file = self.stall.dir().join(CLOCK);
+        std::fs::write(file, clock).expect("a directory of its own");
     }
 
     /// Waits until the process has told `key`, and returns what.

@@ -106,8 +106,8 @@ fn value(case: &Case, seen: &Seen, report: &Report) -> u32 {
 
 /// The last line about a request that has a verdict.
 fn last_of<'s>(seen: &'s Seen, target: &str) -> Option<&'s Report> {
-    let about = seen.records.iter().filter(|r| is_about(r, target));
-    about.filter(|r| r.verdict.is_some()).next_back()
+    let mut about = seen.records.iter().filter(|r| is_about(r, target));
+    about.rfind(|r| r.verdict.is_some())
 }
 
 /// Whether a record is about the request for `target`.
