@@ -4,7 +4,9 @@ mod black_hole;
 mod confirm;
 mod half_a_body;
 mod mail;
+mod multiplexed;
 mod name_server;
+mod no_handshake;
 mod postgres;
 mod silent;
 
@@ -18,7 +20,9 @@ pub(super) fn all() -> Vec<Case> {
         half_a_body::case(),
         half_a_body::watched(),
         name_server::case(),
+        no_handshake::case(),
         mail::case(),
+        multiplexed::case(),
         confirm::case(),
         postgres::case(),
     ]
