@@ -35,6 +35,8 @@ pub const MARK: &str = "// <- here";
 pub struct Truth {
     /// Classes that are right for the culprit; empty for what must not be accused.
     pub classes: &'static [Class],
+    /// Classes that are right for its victims, where they must be reported too.
+    pub victims: &'static [Class],
     /// The end of the culprit function's path, such as `regex::check`.
     pub function: Option<&'static str>,
     /// The key under which the process tells the address of the host that does not answer.

@@ -10,7 +10,7 @@ use redhanded::report::{Class, Confidence, Report, Role, Verdict};
 pub struct Judged {
     /// The best verdict on a culprit, if one was caught.
     pub verdict: Option<Verdict>,
-    /// Its class is one of those that are right.
+    /// Its class is one of those that are right, and so are those of its victims.
     pub class: bool,
     /// Its culprit is the function that is to blame.
     pub function: bool,
@@ -77,7 +77,7 @@ pub fn judge(case: &Case, seen: &Seen) -> Judged {
         return judged;
     };
     let found = report.verdict.clone().unwrap_or_default();
-    judged.class = case.truth.classes.contains(&found.class);
+    judged.class = case.truth.classes.contains(&found.class) && victims_are_right(case, seen);
     judged.function = is_function(case, &found);
     judged.line = is_line(case, &found);
     judged.peer = seen.peer.map(|_| is_peer(seen, &found));
@@ -134,6 +134,19 @@ fn roles_are_right(seen: &Seen) -> bool {
     let mut either = of(Part::Either).map(|(_, target)| role(target)).peekable();
     let some = either.peek().is_none() || either.any(|role| role == Some(Role::Culprit));
     each && some
+}
+
+/// Every victim was reported as one, where the case says as what.
+fn victims_are_right(case: &Case, seen: &Seen) -> bool {
+    let is_right = |target: &str| {
+        let verdict = last_of(seen, target).and_then(|r| r.verdict.as_ref());
+        verdict.is_some_and(|v| v.role == Role::Victim && case.truth.victims.contains(&v.class))
+    };
+    let victims = seen.asked.iter().filter(|(part, _)| *part == Part::Victim);
+    case.truth.victims.is_empty()
+        || victims
+            .map(|(_, target)| target)
+            .all(|target| is_right(target))
 }
 
 fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {

@@ -42,11 +42,12 @@ fn app(ground: &Ground) -> Router {
 }
 
 fn play(play: &mut Play) {
-    play.innocent("/export");
+    let patience = 20 * play.slow_after();
+    play.innocent("/export").is_answered(patience);
     play.innocent("/query");
+    play.wait(BEAT);
     play.innocent("/stop");
-    let export = play.begun() + BEAT * ROWS;
-    play.wait(export.saturating_duration_since(std::time::Instant::now()));
+    play.wait(BEAT * ROWS);
 }
 
 async fn export() -> Body {

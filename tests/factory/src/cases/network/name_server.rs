@@ -25,6 +25,7 @@ pub(super) fn case() -> Case {
             param: Some(("host", "db.example.com")),
             // The resolver gives up after some attempts
             hang: Hang::Late,
+            ..Truth::default()
         },
         needs: Needs::default(),
     }

@@ -21,8 +21,8 @@ pub(super) fn case() -> Case {
         app,
         play,
         truth: Truth {
-            // Of those that have the connections; who waits for one is their victim
             classes: &[Class::SilentPeer],
+            victims: &[Class::PoolWait],
             function: Some("no_timeout::lookup"),
             peer: Some("peer"),
             ..Truth::default()

@@ -16,8 +16,9 @@ pub(super) fn case() -> Case {
         app,
         play,
         truth: Truth {
-            // Of those that hold the slots
             classes: &[Class::ClientStalled],
+            // A limit is a pool of permits to one, a semaphore to another
+            victims: &[Class::PoolWait, Class::StuckAwait],
             ..Truth::default()
         },
         needs: Needs::default(),
