@@ -4,6 +4,7 @@ use crate::Case;
 use crate::play::Part;
 use crate::stage::Seen;
 use redhanded::report::{Class, Confidence, Report, Role, Verdict};
+use std::collections::HashSet;
 
 /// How well a case was judged.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,7 @@ impl Judged {
 /// Judges what was seen of a case.
 pub fn judge(case: &Case, seen: &Seen) -> Judged {
     let mut judged = Judged {
-        wrong: wrong_accusations(case, seen),
+        wrong: wrong_accusations(seen),
         control: case.is_control(),
         ..Judged::default()
     };
@@ -149,7 +150,9 @@ fn victims_are_right(case: &Case, seen: &Seen) -> bool {
             .all(|target| is_right(target))
 }
 
-fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
+/// One for each request that was ever called the culprit and is none, however many lines say so.
+fn wrong_accusations(seen: &Seen) -> Vec<String> {
+    let mut known = HashSet::new();
     let guilty = |report: &Report| {
         seen.asked.iter().any(|(part, target)| {
             matches!(part, Part::Culprit | Part::Either) && is_about(report, target)
@@ -160,7 +163,8 @@ fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
             .verdict
             .as_ref()
             .is_some_and(|v| v.role == Role::Culprit);
-        culprit && report.request.is_some() && !guilty(report)
+        let wrong = culprit && report.request.is_some() && !guilty(report);
+        wrong && known.insert(report.id.as_str())
     });
     let words = |report: &Report| {
         let target = report
@@ -176,9 +180,7 @@ fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
             verdict.cause
         )
     };
-    let mut words: Vec<String> = accused.map(words).collect();
-    words.dedup();
-    words
+    accused.map(words).collect()
 }
 
 fn is_function(case: &Case, found: &Verdict) -> bool {
