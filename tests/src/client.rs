@@ -1,7 +1,7 @@
 //! A client that says byte for byte what it is told.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The host that every request names.
@@ -32,6 +32,12 @@ impl Asked {
     /// More of its body; an error if the server has closed the connection.
     pub fn send_more(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Closes the connection, whatever is under way on it.
+    pub fn hang_up(&mut self) {
+        // The server may have been faster
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// One more request on this connection, after the answer to the former was read.

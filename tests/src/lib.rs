@@ -17,10 +17,12 @@
 
 mod caught;
 mod client;
+mod quota;
 mod stall;
 
 pub use caught::{Caught, caught, show};
 pub use client::Asked;
+pub use quota::{Group, Quota};
 pub use stall::{Stall, Start, finish, hangs_without};
 
 use std::time::{Duration, Instant};

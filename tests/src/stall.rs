@@ -130,6 +130,13 @@ impl Stall {
             .unwrap_or_else(|| panic!("{key} was never told; the process said:\n{}", self.stderr()))
     }
 
+    /// Whether the process has told something under `key` so far.
+    pub fn has_told(&self, key: &str) -> bool {
+        let told = self.told.lock().expect("no panic");
+        let key = |line: &String| line.split_once(' ').is_some_and(|(told, _)| told == key);
+        told.iter().any(key)
+    }
+
     /// Whole lines of its slow-request log so far.
     pub fn lines(&self) -> Vec<String> {
         let text = std::fs::read(&self.log).unwrap_or_default();

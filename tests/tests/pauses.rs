@@ -1,9 +1,8 @@
 //! Time in which nobody could do anything: charged to no request, and told once.
 
 use redhanded::report::{Class, Confidence, Event, How, Report, Role};
-use redhanded_tests::{Asked, PATIENCE, SLOW_AFTER, Stall, caught, show, until};
+use redhanded_tests::{Asked, PATIENCE, Quota, SLOW_AFTER, Stall, caught, show, until};
 use rustix::process::Signal;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longer than every threshold here.
@@ -104,53 +103,14 @@ fn a_stopped_process_accuses_nobody_and_says_so_once() {
     stall.counts("internal_errors", 0);
 }
 
-/// A control group with a CPU quota; goes when its process has gone.
-struct Group(PathBuf);
-
-impl Group {
-    /// 300 ms of CPU time in every second, which two that loop use up in half of that; `None` where that is not allowed.
-    fn make() -> Option<Self> {
-        let name = format!("redhanded-test-{}", std::process::id());
-        let knobs: [(&str, &[(&str, &str)]); 2] = [
-            (
-                "/sys/fs/cgroup/cpu",
-                &[
-                    ("cpu.cfs_period_us", "1000000"),
-                    ("cpu.cfs_quota_us", "300000"),
-                ],
-            ),
-            ("/sys/fs/cgroup", &[("cpu.max", "300000 1000000")]),
-        ];
-        knobs.iter().find_map(|(root, values)| {
-            let group = Self(PathBuf::from(root).join(&name));
-            std::fs::create_dir(&group.0).ok()?;
-            let set = |(knob, value): &(&str, &str)| {
-                let knob = group.0.join(knob);
-                // What is not there is not to be made.
-                knob.exists() && std::fs::write(knob, value).is_ok()
-            };
-            values.iter().all(set).then_some(group)
-        })
-    }
-
-    /// A shell script that enters it and becomes somebody else.
-    fn script(&self) -> String {
-        format!(
-            r#"echo $$ > "{}/cgroup.procs"; exec "$@""#,
-            self.0.display()
-        )
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = until(PATIENCE, || std::fs::remove_dir(&self.0).ok());
-    }
-}
-
 #[test]
 fn a_used_up_cpu_quota_is_told() {
-    let Some(group) = Group::make() else {
+    // Two that loop use up what there is for a second in half of that.
+    let quota = Quota {
+        each_us: 1_000_000,
+        of_that_us: 300_000,
+    };
+    let Some(group) = quota.group() else {
         eprintln!("skipped: this test may make no control group");
         return;
     };

@@ -4,6 +4,7 @@ use crate::{Ground, Play};
 use axum::Router;
 use redhanded::Builder;
 use redhanded::report::Class;
+use redhanded_tests::Quota;
 use std::time::Duration;
 
 /// One way to hang, or one thing that looks like it.
@@ -35,6 +36,8 @@ pub const MARK: &str = "// <- here";
 pub struct Truth {
     /// Classes that are right for the culprit; empty for what must not be accused.
     pub classes: &'static [Class],
+    /// Classes that are right for its victims, where they must be reported too.
+    pub victims: &'static [Class],
     /// The end of the culprit function's path, such as `regex::check`.
     pub function: Option<&'static str>,
     /// The key under which the process tells the address of the host that does not answer.
@@ -53,6 +56,10 @@ pub enum Hang {
     ForEver,
     /// Its culprits are answered later than the threshold.
     Late,
+    /// They are answered, and never tell this key, which their end does.
+    Untold(&'static str),
+    /// They are answered, and the memory of the process grows for as long as somebody looks.
+    Growing,
     /// It does not hang: a control.
     Never,
 }
@@ -72,6 +79,12 @@ pub struct Needs {
     pub watched_for: Option<Duration>,
     /// What else its install is told, such as rules for its routes.
     pub install: Option<fn(Builder) -> Builder>,
+    /// Its play sets its clock.
+    pub clock: bool,
+    /// It has no more CPU time than this, where the machine allows to say so.
+    pub quota: Option<Quota>,
+    /// Its play shuts it down, by [`Ground::drain`].
+    pub drains: bool,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
 }

@@ -2,12 +2,16 @@
 
 use redhanded::Redhanded;
 use std::io::Write;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// What a case's application may use while it is built.
 #[derive(Clone, Debug, Default)]
 pub struct Ground {
     /// The install that watches; `None` when nobody does.
     pub watch: Option<Redhanded>,
+    /// Begins a graceful shutdown, in a case that needs one.
+    pub drain: Arc<Notify>,
 }
 
 impl Ground {

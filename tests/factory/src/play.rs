@@ -3,6 +3,9 @@
 use redhanded_tests::{Asked, Stall};
 use std::time::{Duration, Instant};
 
+/// The file that tells a process with a clock of its own what time it is.
+pub(crate) const CLOCK: &str = "clock";
+
 /// What is true of one request of a play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -11,10 +14,19 @@ pub enum Part {
     /// It is one of those that hold each other up: some of them must be caught, and none need be
     /// acquitted.
     Either,
+    /// It must be caught, and its own client is to blame.
+    Bystander,
     /// It is late because of others: it may be reported, and never as the culprit.
     Victim,
     /// It must not be accused, whatever becomes of it.
     Innocent,
+}
+
+impl Part {
+    /// Whether it is what its case is about.
+    pub fn is_caught(self) -> bool {
+        matches!(self, Self::Culprit | Self::Either | Self::Bystander)
+    }
 }
 
 /// A request that was sent.
@@ -140,6 +152,12 @@ impl<'s> Play<'s> {
     /// Lets time go by, for plays whose order matters and that nothing else can tell.
     pub fn wait(&self, duration: Duration) {
         std::thread::sleep(duration);
+    }
+
+    /// Sets the clock of a process whose case needs one of its own: `+1d`, `-2h`, in relation to ours.
+    pub fn set_clock(&self, clock: &str) {
+        let file = self.stall.dir().join(CLOCK);
+        std::fs::write(file, clock).expect("a directory of its own");
     }
 
     /// Waits until the process has told `key`, and returns what.

@@ -4,13 +4,14 @@ use crate::Case;
 use crate::play::Part;
 use crate::stage::Seen;
 use redhanded::report::{Class, Confidence, Report, Role, Verdict};
+use std::collections::HashSet;
 
 /// How well a case was judged.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
     /// The best verdict on a culprit, if one was caught.
     pub verdict: Option<Verdict>,
-    /// Its class is one of those that are right.
+    /// Its class is one of those that are right, and so are those of its victims.
     pub class: bool,
     /// Its culprit is the function that is to blame.
     pub function: bool,
@@ -56,16 +57,15 @@ impl Judged {
 /// Judges what was seen of a case.
 pub fn judge(case: &Case, seen: &Seen) -> Judged {
     let mut judged = Judged {
-        wrong: wrong_accusations(case, seen),
+        wrong: wrong_accusations(seen),
         control: case.is_control(),
         ..Judged::default()
     };
     if judged.control {
         return judged;
     }
-    let guilty = |part: &Part| matches!(part, Part::Culprit | Part::Either);
     let mut best: Option<(u32, &Report)> = None;
-    for (_, target) in seen.asked.iter().filter(|(part, _)| guilty(part)) {
+    for (_, target) in seen.asked.iter().filter(|(part, _)| part.is_caught()) {
         if let Some(report) = last_of(seen, target) {
             let value = value(case, seen, report);
             if best.is_none_or(|(known, _)| value > known) {
@@ -78,7 +78,7 @@ pub fn judge(case: &Case, seen: &Seen) -> Judged {
         return judged;
     };
     let found = report.verdict.clone().unwrap_or_default();
-    judged.class = case.truth.classes.contains(&found.class);
+    judged.class = case.truth.classes.contains(&found.class) && victims_are_right(case, seen);
     judged.function = is_function(case, &found);
     judged.line = is_line(case, &found);
     judged.peer = seen.peer.map(|_| is_peer(seen, &found));
@@ -121,7 +121,8 @@ pub fn is_about(report: &Report, target: &str) -> bool {
     request.path == path && (same_query || query.len() > 400)
 }
 
-/// Every request that is to blame was reported as such; of those that hold each other up, one.
+/// Every request that is to blame was reported as such, and every one whose client is; of those that hold each other
+/// up, one.
 fn roles_are_right(seen: &Seen) -> bool {
     let role = |target: &str| {
         last_of(seen, target)
@@ -129,13 +130,29 @@ fn roles_are_right(seen: &Seen) -> bool {
             .map(|v| v.role)
     };
     let of = |part: Part| seen.asked.iter().filter(move |(p, _)| *p == part);
-    let culprits = of(Part::Culprit).all(|(_, target)| role(target) == Some(Role::Culprit));
+    let all = |part, wanted| of(part).all(|(_, target)| role(target) == Some(wanted));
+    let each = all(Part::Culprit, Role::Culprit) && all(Part::Bystander, Role::Bystander);
     let mut either = of(Part::Either).map(|(_, target)| role(target)).peekable();
     let some = either.peek().is_none() || either.any(|role| role == Some(Role::Culprit));
-    culprits && some
+    each && some
 }
 
-fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
+/// Every victim was reported as one, where the case says as what.
+fn victims_are_right(case: &Case, seen: &Seen) -> bool {
+    let is_right = |target: &str| {
+        let verdict = last_of(seen, target).and_then(|r| r.verdict.as_ref());
+        verdict.is_some_and(|v| v.role == Role::Victim && case.truth.victims.contains(&v.class))
+    };
+    let victims = seen.asked.iter().filter(|(part, _)| *part == Part::Victim);
+    case.truth.victims.is_empty()
+        || victims
+            .map(|(_, target)| target)
+            .all(|target| is_right(target))
+}
+
+/// One for each request that was ever called the culprit and is none, however many lines say so.
+fn wrong_accusations(seen: &Seen) -> Vec<String> {
+    let mut known = HashSet::new();
     let guilty = |report: &Report| {
         seen.asked.iter().any(|(part, target)| {
             matches!(part, Part::Culprit | Part::Either) && is_about(report, target)
@@ -146,7 +163,8 @@ fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
             .verdict
             .as_ref()
             .is_some_and(|v| v.role == Role::Culprit);
-        culprit && report.request.is_some() && !guilty(report)
+        let wrong = culprit && report.request.is_some() && !guilty(report);
+        wrong && known.insert(report.id.as_str())
     });
     let words = |report: &Report| {
         let target = report
@@ -162,9 +180,7 @@ fn wrong_accusations(_case: &Case, seen: &Seen) -> Vec<String> {
             verdict.cause
         )
     };
-    let mut words: Vec<String> = accused.map(words).collect();
-    words.dedup();
-    words
+    accused.map(words).collect()
 }
 
 fn is_function(case: &Case, found: &Verdict) -> bool {

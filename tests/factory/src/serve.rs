@@ -3,10 +3,13 @@
 use crate::{Case, Ground, Stdout, tell};
 use axum::Router;
 use axum::routing::get;
+use axum::serve::Listener;
 use redhanded::Redhanded;
 use std::error::Error;
-use std::io::Write;
+use std::fmt::Debug;
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -64,30 +67,45 @@ pub fn serve(case: &Case, options: &Options) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let ground = Ground {
             watch: watch.clone(),
+            drain: Arc::default(),
         };
         let app = (case.app)(&ground).route("/health", get(async || "well"));
         let app = match &watch {
             Some(watch) => app.layer(watch.layer()),
             None => app,
         };
-        run(case, app, watch.as_ref()).await
+        run(case, app, &ground).await
     })
 }
 
-async fn run(case: &Case, app: Router, watch: Option<&Redhanded>) -> Result<(), Box<dyn Error>> {
+async fn run(case: &Case, app: Router, ground: &Ground) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     tell("port", listener.local_addr()?.port());
     if case.needs.stdout == Stdout::Unread {
         read_no_more()?;
     }
-    match watch {
-        Some(watch) => axum::serve(watch.listener(listener), app).await?,
-        None => axum::serve(listener, app).await?,
+    match &ground.watch {
+        Some(watch) => accept(case, watch.listener(listener), app, ground).await?,
+        None => accept(case, listener, app, ground).await?,
     }
     Ok(())
 }
 
-fn runtime(case: &Case, options: &Options) -> std::io::Result<Runtime> {
+async fn accept<L>(case: &Case, listener: L, app: Router, ground: &Ground) -> io::Result<()>
+where
+    L: Listener<Addr: Debug>,
+{
+    let serve = axum::serve(listener, app);
+    if case.needs.drains {
+        let drain = ground.drain.clone();
+        let drained = async move { drain.notified().await };
+        serve.with_graceful_shutdown(drained).await
+    } else {
+        serve.await
+    }
+}
+
+fn runtime(case: &Case, options: &Options) -> io::Result<Runtime> {
     let mut builder = match case.needs.workers.unwrap_or(options.workers) {
         0 => runtime::Builder::new_current_thread(),
         workers => {
@@ -117,8 +135,8 @@ fn install(case: &Case, options: &Options) -> Result<Option<Redhanded>, redhande
 
 /// From now on standard output is a pipe that nobody reads, and full but for a little.
 fn read_no_more() -> Result<(), Box<dyn Error>> {
-    std::io::stdout().flush()?;
-    let (reader, writer) = std::io::pipe()?;
+    io::stdout().flush()?;
+    let (reader, writer) = io::pipe()?;
     std::mem::forget(reader);
     rustix::stdio::dup2_stdout(&writer)?;
     Ok(())

@@ -3,7 +3,11 @@
 mod blocked;
 mod cpu;
 mod deadlock;
+mod inbound;
 mod livelock;
+mod memory;
+mod network;
+mod pool;
 mod starved;
 
 pub(crate) use cpu::hasher;
@@ -18,6 +22,10 @@ pub fn all() -> Vec<Case> {
         blocked::all(),
         starved::all(),
         deadlock::all(),
+        network::all(),
+        pool::all(),
+        inbound::all(),
+        memory::all(),
     ]
     .concat();
     all.sort_by_key(|case| place(case.code));

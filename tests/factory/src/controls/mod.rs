@@ -1,11 +1,20 @@
 //! What looks bad and must not be accused; one a file.
 
+mod at_the_threshold;
 mod busy_background;
+mod clock_step;
+mod drain;
+mod goes_on;
 mod idle_background;
 mod lock_upgrade;
 mod long_work;
 mod moving_queue;
+mod quota;
 mod short_bursts;
+mod slow_download;
+mod slow_upload;
+mod stopped;
+mod streams;
 
 use crate::Case;
 
@@ -18,5 +27,17 @@ pub fn all() -> Vec<Case> {
         lock_upgrade::case(),
         short_bursts::case(),
         moving_queue::case(),
+        streams::events(),
+        streams::long_poll(),
+        streams::web_socket(),
+        slow_upload::case(),
+        slow_download::watched(),
+        slow_download::unwatched(),
+        stopped::case(),
+        clock_step::case(),
+        quota::case(),
+        drain::case(),
+        at_the_threshold::case(),
+        goes_on::case(),
     ]
 }

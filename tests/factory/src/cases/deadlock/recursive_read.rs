@@ -21,6 +21,7 @@ pub(super) fn case() -> Case {
         play,
         truth: Truth {
             classes: &[Class::StuckAwait],
+            victims: &[Class::StuckAwait],
             function: Some("recursive_read::report"),
             ..Truth::default()
         },
