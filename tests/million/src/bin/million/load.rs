@@ -26,10 +26,16 @@ pub(crate) struct Load<'a> {
     pub(crate) culprits: &'a [Culprit],
 }
 
+/// A request that tokio leaves behind a loop, on a worker that does not come back, is given up: this
+/// happens in the bare shop as well.
+const STRANDED: Duration = Duration::from_secs(10);
+
 /// What came of it.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) answered: u64,
+    /// Innocents that were given up, see [`STRANDED`].
+    pub(crate) stranded: u64,
     wrong: u64,
     /// The first wrong answer.
     example: Option<String>,
@@ -71,6 +77,7 @@ impl Tally {
     fn add(&mut self, other: Self) {
         self.answered += other.answered;
         self.wrong += other.wrong;
+        self.stranded += other.stranded;
         self.example = self.example.take().or(other.example);
         self.over += other.over;
         if other.slowest > self.slowest {
@@ -180,7 +187,13 @@ async fn visit(crowd: Rc<Crowd>, visitor: Visitor) -> std::io::Result<Visit> {
         }
         visitor.next();
         let begun = Instant::now();
-        let answer = client.ask(&visitor.request).await;
+        let answer = tokio::time::timeout(STRANDED, client.ask(&visitor.request)).await;
+        let Ok(answer) = answer else {
+            tally.stranded += 1;
+            eprintln!("stranded behind a culprit: {}", visitor.target);
+            client = Client::connect(crowd.address).await?;
+            continue;
+        };
         let failed = answer.is_err();
         tally.count(&visitor, answer, begun.elapsed());
         if failed {

@@ -89,7 +89,11 @@ fn run(requests: u64, seed: u64) -> Result<Vec<String>, Error> {
     troubles.extend(bare.troubles("bare"));
     troubles.extend(caught.crowd.troubles("watched"));
     troubles.extend(caught.findings.troubles());
-    troubles.extend(caught.counts.troubles(requests));
+    troubles.extend(
+        caught
+            .counts
+            .troubles(requests, caught.crowd.tally.stranded),
+    );
     Ok(troubles)
 }
 

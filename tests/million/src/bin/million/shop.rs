@@ -107,11 +107,11 @@ pub(crate) struct Counts {
 impl Counts {
     /// Every innocent was watched to its end and the culprits are still in flight, or something is
     /// wrong.
-    pub(crate) fn troubles(&self, requests: u64) -> Vec<String> {
+    pub(crate) fn troubles(&self, requests: u64, stranded: u64) -> Vec<String> {
         const CULPRITS: u64 = 4;
-        let innocents = requests - CULPRITS;
+        let innocents = requests - CULPRITS - stranded;
         [
-            ("in flight", self.in_flight, CULPRITS),
+            ("in flight", self.in_flight, CULPRITS + stranded),
             ("completed", self.completed, innocents),
             ("ended", self.ended, innocents),
             ("unwatched", self.unwatched, 0),
