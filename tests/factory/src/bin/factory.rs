@@ -1,8 +1,14 @@
 //! Serves one case of the factory: `factory CODE [--workers N] [--slow-after MS] [--log PATH | --without]`.
 
+use redhanded::alloc::Counting;
 use redhanded_factory::serve::{Options, serve};
+use std::alloc::System;
 use std::error::Error;
 use std::process::ExitCode;
+
+/// As a service does that wants to know who grows.
+#[global_allocator]
+static ALLOCATOR: Counting<System> = Counting::new(System);
 
 fn main() -> ExitCode {
     match run() {
