@@ -26,6 +26,7 @@ mod family;
 mod install;
 mod memory;
 mod outbound;
+mod pulse;
 mod redact;
 mod referred;
 mod registry;

@@ -8,6 +8,7 @@ use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
 use crate::memory;
+use crate::pulse;
 use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::alloc::{Account, is_counting};
@@ -312,7 +313,8 @@ impl Ticket {
         let here = 0_u8;
         slot.set_frame((&raw const here).addr());
         let mark = Mark::enter(slot);
-        let polled = if slot.wants_capture() {
+        let looked_at = slot.wants_capture();
+        let polled = if looked_at {
             captured(slot, cx, poll)
         } else {
             poll(cx)
@@ -320,6 +322,9 @@ impl Ticket {
         if polled.is_pending() {
             keep_waker(slot, cx.waker());
             slot.set_future(place);
+            if !looked_at {
+                slot.set_rests_since_ns(pulse::last_ns());
+            }
         }
         mark.leave();
         polled

@@ -210,6 +210,8 @@ pub(crate) struct Slot {
     ends: [AtomicU32; WAYS],
     /// Where the future lies that was pending last: its address, then its size and whose generation.
     future: [AtomicU64; 2],
+    /// The [`pulse`](crate::pulse) when it was pending last, in a poll that nobody had asked for.
+    rests_since_ns: AtomicU64,
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
@@ -250,6 +252,7 @@ impl Slot {
             kept_waker: [AtomicU64::new(0), AtomicU64::new(0)],
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
             future: [AtomicU64::new(0), AtomicU64::new(0)],
+            rests_since_ns: AtomicU64::new(0),
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -498,6 +501,19 @@ impl Slot {
         let of = u64::from(self.hand.generation()) << 32;
         self.future[0].store(place.address as u64, Ordering::Relaxed);
         self.future[1].store(of | size, Ordering::Release);
+    }
+
+    /// It has just been pending; only its own thread calls this.
+    #[inline]
+    pub(crate) fn set_rests_since_ns(&self, now_ns: u64) {
+        self.rests_since_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Since when it has been pending without a poll but those of our looks, as far as rounds of the watchdog tell.
+    pub(crate) fn rests_since_ns(&self) -> u64 {
+        self.rests_since_ns
+            .load(Ordering::Relaxed)
+            .max(self.started_ns())
     }
 
     /// Where the future of the present request lies, if it has been pending.

@@ -23,6 +23,9 @@ pub struct Observed {
     /// How it answered when it was asked.
     #[serde(default)]
     pub asked: Option<Asked>,
+    /// For how long it has been pending without a poll but those of looks, in milliseconds, as far as that is known.
+    #[serde(default)]
+    pub rests_ms: Option<f64>,
     /// Other ends of the sockets that the pending future's leaves had at hand, its own client left out. Which of them it
     /// waits for is known only if there is one.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Pending at a leaf that holds a waker and is not woken.
 
-use super::hosts::Wait;
+use super::hosts::{Wait, is_most_of_it};
 use super::{Look, Observed, Polling, spin_loop, spoken};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
@@ -20,6 +20,11 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     }
     if let Some(polling) = &observed.polling {
         return Some(waits_again_and_again(observed, polling));
+    }
+    if leaves == 1
+        && let Some(rests_ms) = only_just(observed)
+    {
+        return Some(has_only_begun(observed, rests_ms));
     }
     // A future that wakes itself, or one whose budget was used up, is pending for another reason
     // than its leaf; the place is right all the same.
@@ -46,6 +51,28 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     ))
 }
 
+/// For how long it has waited here, if it got on before: that is less than half of its time. With several leaves one may
+/// have been woken, and another be what it waits for.
+fn only_just(observed: &Observed) -> Option<f64> {
+    let rests_ms = observed.rests_ms?;
+    (!is_most_of_it(rests_ms, observed)).then_some(rests_ms)
+}
+
+/// It is late, and not because of where it is now.
+fn has_only_begun(observed: &Observed, rests_ms: f64) -> Verdict {
+    let cause = format!(
+        "{} old and pending, for {} only since it was polled last: it got on before",
+        spoken(observed.elapsed_ms),
+        spoken(rests_ms)
+    );
+    Verdict::new(
+        Class::StuckAwait,
+        Role::Bystander,
+        Confidence::Suspected,
+        cause,
+    )
+}
+
 /// It waits at the same place again and again, and somebody wakes it each time: whether it gets on
 /// is not known.
 fn waits_again_and_again(observed: &Observed, polling: &Polling) -> Verdict {
@@ -62,4 +89,50 @@ fn waits_again_and_again(observed: &Observed, polling: &Polling) -> Verdict {
         Role::Culprit
     };
     Verdict::new(Class::StuckAwait, role, Confidence::Suspected, cause)
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::super::judge;
+    use super::*;
+
+    fn pending(leaves: u32, rests_ms: f64) -> Verdict {
+        judge(&Observed {
+            elapsed_ms: 2_000.0,
+            slow_after_ms: 2_000.0,
+            polls: 9,
+            rests_ms: Some(rests_ms),
+            look: Some(Look::Polled {
+                pending: true,
+                leaves,
+                woke_itself: false,
+                budget_exhausted: false,
+            }),
+            ..Observed::default()
+        })
+    }
+
+    #[test]
+    fn who_has_waited_here_for_most_of_its_time_is_stuck() {
+        let verdict = pending(1, 1_900.0);
+        assert_eq!(
+            (verdict.class, verdict.role, verdict.confidence),
+            (Class::StuckAwait, Role::Culprit, Confidence::Likely)
+        );
+    }
+
+    /// The nearest innocent: one that waited for many things, each for a while.
+    #[test]
+    fn who_got_on_a_moment_ago_is_late_for_another_reason() {
+        let verdict = pending(1, 50.0);
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::StuckAwait, Role::Bystander)
+        );
+        assert_eq!(
+            pending(2, 50.0).role,
+            Role::Culprit,
+            "a timer beside it may have woken it"
+        );
+    }
 }

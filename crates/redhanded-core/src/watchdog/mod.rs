@@ -27,6 +27,7 @@ use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
+use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use blocking::PoolLooks;
 use burst::Bursts;
@@ -212,6 +213,7 @@ impl Watchdog {
 
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
+        pulse::set(now_ns);
         self.notice_pause(now_ns); // ③
         self.clocks.note(now_ns);
         let earliest = self.find_overdue(now_ns); // ③

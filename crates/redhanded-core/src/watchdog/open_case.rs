@@ -512,6 +512,7 @@ impl OpenCase {
             elapsed_ms: ms(parts.pauses.charged(slot.started_ns(), now_ns)),
             slow_after_ms: ms(slot.slow_after_ns()),
             polls: slot.poll_mark().polls(),
+            rests_ms: Some(ms(parts.pauses.charged(slot.rests_since_ns(), now_ns))),
             at,
             ..Observed::default()
         };
