@@ -10,7 +10,10 @@ const MIB: u64 = 1 << 20;
 fn resident(stall: &Stall) -> u64 {
     let statm = std::fs::read_to_string(format!("/proc/{}/statm", stall.pid()));
     let statm = statm.expect("it runs");
-    let pages = statm.split_whitespace().nth(1).and_then(|p| p.parse::<u64>().ok());
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|p| p.parse::<u64>().ok());
     pages.expect("resident pages") * 4096
 }
 
@@ -19,7 +22,9 @@ fn grows_without(names: &[&str], path: &str, bytes: u64) {
     let alone = Stall::of(names).args(&["--without"]).start();
     let before = resident(&alone);
     let _asked = alone.get(path);
-    let grown = until(PATIENCE, || (resident(&alone) > before + bytes).then_some(()));
+    let grown = until(PATIENCE, || {
+        (resident(&alone) > before + bytes).then_some(())
+    });
     assert!(grown.is_some(), "{path} grows without us");
 }
 
@@ -89,7 +94,9 @@ fn a_task_that_outlives_its_stream_and_collects() {
         .at("stall::memory::collect")
         .asked_for("42", "needle")
         .that("as a task of its request", |r| {
-            r.verdict.as_ref().is_some_and(|v| v.cause.contains("task of this request"))
+            r.verdict
+                .as_ref()
+                .is_some_and(|v| v.cause.contains("task of this request"))
         })
         .and_as_nothing_else();
     stall.is_well();
@@ -109,7 +116,10 @@ fn streams_that_are_read_do_not_grow() {
         std::thread::spawn(move || asked.discard_for(14 * SLOW_AFTER))
     });
     let read = reading.map(|thread| thread.join().expect("no panic"));
-    assert!(read.iter().all(|bytes| *bytes > 4 * MIB), "they move: {read:?}");
+    assert!(
+        read.iter().all(|bytes| *bytes > 4 * MIB),
+        "they move: {read:?}"
+    );
     caught(&stall, "/collects/42").as_class(Class::MemoryGrowth);
     for path in paths {
         stall.does_not_report(path, Duration::ZERO);
@@ -123,14 +133,19 @@ fn who_holds_much_or_allocates_much_does_not_grow() {
     let stall = Stall::of(&names).start();
     let paths = names.map(|name| format!("/{name}/42"));
     let _hang = paths.each_ref().map(|path| stall.get(path));
-    let known = paths.each_ref().map(|path| {
-        caught(&stall, path).that("with what it allocated", |r| counted(r) > MIB)
-    });
+    let known = paths
+        .each_ref()
+        .map(|path| caught(&stall, path).that("with what it allocated", |r| counted(r) > MIB));
     // Long enough for every look that a growing one would have had.
     std::thread::sleep(Duration::from_secs(6));
     for record in stall.records() {
         let class = record.verdict.as_ref().map(|v| v.class);
-        assert_ne!(class, Some(Class::MemoryGrowth), "{}", redhanded_tests::show(&[record]));
+        assert_ne!(
+            class,
+            Some(Class::MemoryGrowth),
+            "{}",
+            redhanded_tests::show(&[record])
+        );
     }
     drop(known);
     stall.is_well();

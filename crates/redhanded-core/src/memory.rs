@@ -5,19 +5,17 @@
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Slot, WORTH_TELLING};
-use redhanded_capture::alloc::Account;
 
 /// This thread works for the request in `slot` from now on, which has not yet entered its poll.
-/// Returns who is to be charged afterwards.
-#[inline]
-pub(crate) fn charge(slot: &'static Slot) -> Option<&'static Account> {
-    slot.memory.charge(slot.poll_mark().sequence == 0)
+#[inline(never)]
+pub(crate) fn charge(slot: &'static Slot) {
+    slot.memory.charge(slot.poll_mark().sequence == 0);
 }
 
 /// It does no more; a request that has come to hold much is told to the watchdog.
-#[inline]
-pub(crate) fn settle(slot: &'static Slot, outer: Option<&'static Account>) {
-    if slot.memory.settle(outer) {
+#[inline(never)]
+pub(crate) fn settle(slot: &'static Slot) {
+    if slot.memory.settle() {
         tell(slot);
     }
 }
@@ -74,7 +72,9 @@ pub(crate) struct Balance {
 /// The balance of what has `slot`: alone for a child, with its children for a request.
 pub(crate) fn balance(slot: &'static Slot) -> Balance {
     let generation = slot.hand.generation();
-    let extra = slot.extra_if_any(generation, |extra| (extra.children().0, extra.left_by_children));
+    let extra = slot.extra_if_any(generation, |extra| {
+        (extra.children().0, extra.left_by_children)
+    });
     let (children, (mut allocated, mut by_children)) = extra.unwrap_or_default();
     let live = children
         .into_iter()

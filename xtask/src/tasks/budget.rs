@@ -7,10 +7,11 @@ use crate::{run, say};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, and an outbound call at most 4800 over the bare client",
+    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, an outbound call at most 4800 over the bare client, and counting memory 40 for an allocation and its free",
     ci: Some(&[]),
     run: |_| {
         measure("/hello")?;
+        measure_counting()?;
         measure_calls()
     },
 };
@@ -44,6 +45,12 @@ const BUDGETS: [(&str, &str, f64, f64); 2] = [
 const CALL_BUDGETS: [(&str, &str, f64, f64); 2] = [
     ("watched-kept", "bare-kept", 4_800.0, f64::INFINITY),
     ("watched-fresh", "bare-fresh", 8_500.0, f64::INFINITY),
+];
+
+/// The same for counting memory: an allocation and its free, and a request that makes some thirty of them.
+const COUNTING_BUDGETS: [(&str, &str, f64, f64); 2] = [
+    ("counted", "system", 40.0, f64::INFINITY),
+    ("request-counted", "request", 1_500.0, f64::INFINITY),
 ];
 
 /// What one request costs.
@@ -94,6 +101,31 @@ fn measure(uri: &str) -> Result<(), Failure> {
         .into_iter()
         .filter_map(|budget| compare(&costs, budget))
         .collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::broken(over.join("; ")))
+}
+
+/// What counting memory adds to an allocation and its free, and to a request that is watched.
+fn measure_counting() -> Result<(), Failure> {
+    let mut costs = Vec::new();
+    for (name, bin, around) in [
+        ("system", "heap-system", "pairs"),
+        ("counted", "heap-counted", "pairs"),
+        ("request", "requests", "redhanded"),
+        ("request-counted", "requests-counted", "redhanded"),
+    ] {
+        let instructions = callgrind::instructions(bin, around, &[], (FEW, MANY))?;
+        say::result(&format!("{name:24} {instructions:12.0} instructions"));
+        costs.push(Cost {
+            around: name.to_owned(),
+            instructions,
+            allocations: 0.0,
+        });
+    }
+    let compared = COUNTING_BUDGETS.into_iter();
+    let over: Vec<String> = compared.filter_map(|b| compare(&costs, b)).collect();
     if over.is_empty() {
         return Ok(());
     }

@@ -122,7 +122,11 @@ pub(super) mod tests {
         verdict
     }
 
-    pub(in super::super) fn child(class: Class, confidence: Confidence, stands: bool) -> NamedChild {
+    pub(in super::super) fn child(
+        class: Class,
+        confidence: Confidence,
+        stands: bool,
+    ) -> NamedChild {
         let mut verdict = Verdict::new(class, Role::Culprit, confidence, "its cause");
         verdict.culprit = Some(Culprit::new(class.as_str().to_owned(), None, None, None));
         NamedChild {

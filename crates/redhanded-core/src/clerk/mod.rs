@@ -133,7 +133,8 @@ impl Clerk {
             host::compare_unpolled(verdict, &named, &case.observed.calls);
             host::adopt_connection(verdict, &named, &case.observed.connections);
             refine::refine(verdict, &named, samples, self.remembered.others(&case.id));
-            growth::blame(verdict, &children, case.observed.memory.as_ref());
+            let held_bytes = case.observed.memory.as_ref().map_or(0, |m| m.held_bytes);
+            growth::blame(verdict, &children, held_bytes);
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);

@@ -64,7 +64,12 @@ pub(super) fn weigh(mut verdict: Verdict, observed: &Observed) -> Verdict {
         return verdict;
     }
     let cause = format!("{cause}; meanwhile: {}", verdict.cause);
-    let mut ours = Verdict::new(Class::MemoryGrowth, Role::Culprit, confidence(memory), cause);
+    let mut ours = Verdict::new(
+        Class::MemoryGrowth,
+        Role::Culprit,
+        confidence(memory),
+        cause,
+    );
     ours.waiting_for = verdict.waiting_for;
     ours
 }
@@ -272,7 +277,9 @@ pub(super) mod tests {
         let verdict = judge(&with(huge()));
         assert_eq!(verdict.confidence, Confidence::Proved);
         assert!(
-            verdict.cause.starts_with("holds 812 MiB more than it freed, +96 MiB/s over the last 3.50 s"),
+            verdict
+                .cause
+                .starts_with("holds 812 MiB more than it freed, +96 MiB/s over the last 3.50 s"),
             "{}",
             verdict.cause
         );
@@ -308,14 +315,29 @@ pub(super) mod tests {
         let innocents: [(&str, Memory); 10] = [
             ("little", changed(|m, _| m.held_bytes = 7 * MIB)),
             ("one big buffer", changed(|_, g| g.rises = 1)),
-            ("mostly one step", changed(|_, g| g.largest_rise_bytes = 15 * MIB)),
+            (
+                "mostly one step",
+                changed(|_, g| g.largest_rise_bytes = 15 * MIB),
+            ),
             ("filled and stopped", changed(|_, g| g.still_ms = 700.0)),
             ("comes to an end", changed(|_, g| g.rose_late_bytes = MIB)),
             ("frees as it goes", changed(|_, g| g.fell_bytes = 5 * MIB)),
-            ("others free for it", changed(|_, g| g.process_rose_bytes = 8 * MIB)),
-            ("freed by a task while another fills a cache", changed(|_, g| g.unowned_fell_bytes = 12 * MIB)),
+            (
+                "others free for it",
+                changed(|_, g| g.process_rose_bytes = 8 * MIB),
+            ),
+            (
+                "freed by a task while another fills a cache",
+                changed(|_, g| g.unowned_fell_bytes = 12 * MIB),
+            ),
             ("for a short time", changed(|_, g| g.window_ms = 2_900.0)),
-            ("not watched", Memory { growth: None, ..channel() }),
+            (
+                "not watched",
+                Memory {
+                    growth: None,
+                    ..channel()
+                },
+            ),
         ];
         for (who, memory) in innocents {
             let verdict = judge(&with(memory));
@@ -365,10 +387,18 @@ pub(super) mod tests {
     fn a_loop_stays_a_loop_until_its_memory_is_the_bigger_danger() {
         let verdict = judge(&looping(channel()));
         assert_eq!(verdict.class, Class::CpuLoop);
-        assert!(verdict.cause.contains("; it holds 40 MiB"), "{}", verdict.cause);
+        assert!(
+            verdict.cause.contains("; it holds 40 MiB"),
+            "{}",
+            verdict.cause
+        );
         let verdict = judge(&looping(huge()));
         assert_eq!(verdict.class, Class::MemoryGrowth);
-        assert!(verdict.cause.contains("meanwhile: thread w0"), "{}", verdict.cause);
+        assert!(
+            verdict.cause.contains("meanwhile: thread w0"),
+            "{}",
+            verdict.cause
+        );
     }
 
     #[test]
@@ -391,7 +421,11 @@ pub(super) mod tests {
         };
         let verdict = judge(&observed);
         assert_eq!(verdict.class, Class::RepeatingCalls);
-        assert!(verdict.cause.contains("; it holds 812 MiB"), "{}", verdict.cause);
+        assert!(
+            verdict.cause.contains("; it holds 812 MiB"),
+            "{}",
+            verdict.cause
+        );
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) use memory_growth::grows;
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
 
 pub use evidence::{
-    At, CallSeen, CallTotal, Crowd, Growth, Hog, Look, Memory, Observed, Polling, Received, StandingPoll,
+    At, CallSeen, CallTotal, Crowd, Growth, Hog, Look, Memory, Observed, Polling, Received,
+    StandingPoll,
 };
 use redhanded_report::{Confidence, Verdict};
 

@@ -83,13 +83,16 @@ impl Growths {
         if known.is_some_and(|f| f.generation != generation) {
             self.forget(request.key);
         }
-        let followed = self.followed.entry(request.key).or_insert_with(|| Followed {
-            slot: request,
-            generation,
-            readings: VecDeque::with_capacity(READINGS),
-            next_ns: 0,
-            told: Vec::new(),
-        });
+        let followed = self
+            .followed
+            .entry(request.key)
+            .or_insert_with(|| Followed {
+                slot: request,
+                generation,
+                readings: VecDeque::with_capacity(READINGS),
+                next_ns: 0,
+                told: Vec::new(),
+            });
         if followed.told.len() < TOLD {
             followed.told.push((slot.key, slot.hand.generation()));
         }
@@ -164,7 +167,8 @@ impl Growths {
 /// A slot that is followed no more says so when it holds twice as much.
 fn tell_again(slot: &'static Slot) {
     let held = u64::try_from(slot.memory.held()).unwrap_or(0);
-    slot.memory.tell_from(held.saturating_mul(2).max(WORTH_TELLING));
+    slot.memory
+        .tell_from(held.saturating_mul(2).max(WORTH_TELLING));
 }
 
 fn is_growth(memory: &Memory, slot: &Slot) -> bool {
@@ -242,7 +246,9 @@ fn growth(readings: &VecDeque<Reading>) -> Option<Growth> {
     };
     for (before, after) in readings.iter().zip(readings.iter().skip(1)) {
         let rose = rise(before.held, after.held);
-        growth.fell_bytes = growth.fell_bytes.saturating_add(rise(after.held, before.held));
+        growth.fell_bytes = growth
+            .fell_bytes
+            .saturating_add(rise(after.held, before.held));
         growth.largest_rise_bytes = growth.largest_rise_bytes.max(rose);
         if rose > 0 {
             growth.rises += 1;

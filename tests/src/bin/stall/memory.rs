@@ -73,7 +73,10 @@ fn unread(at_once: usize) -> impl IntoResponse {
     let (sender, receiver) = unbounded_channel();
     drop(redhanded::spawn(produce(sender, at_once)));
     let events = stream::unfold(receiver, next_event);
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
+    (
+        [(CONTENT_TYPE, "text/event-stream")],
+        Body::from_stream(events),
+    )
 }
 
 /// A hundred times a second so many messages, whether anybody takes them or not.
@@ -135,7 +138,10 @@ fn follows() -> impl IntoResponse {
         collect().await
     }));
     let events = stream::unfold(receiver, next_event);
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
+    (
+        [(CONTENT_TYPE, "text/event-stream")],
+        Body::from_stream(events),
+    )
 }
 
 /// 64 MiB in a second and a quarter, and then it is full.
