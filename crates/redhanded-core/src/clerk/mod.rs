@@ -12,6 +12,7 @@ mod remembered;
 
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
+use crate::memory;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
@@ -53,6 +54,7 @@ impl Clerk {
 
     /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        memory::keep_own_books();
         loop {
             let message = if self.log.waiting() > 0 {
                 messages.recv_timeout(RETRY)

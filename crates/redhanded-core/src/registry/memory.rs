@@ -65,6 +65,7 @@ impl Memory {
 
     /// A frame of `bytes` went out, which somebody else will free.
     #[cold]
+    #[inline(never)]
     pub(crate) fn hand_out(&self, bytes: u64) {
         // A buffer is a little larger than what it holds.
         self.account
