@@ -7,7 +7,7 @@ use crate::{run, say};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1520 instructions and 1 allocation over a layer that does nothing, an outbound call at most 4800 over the bare client, and counting memory 40 for an allocation and its free",
+    promise: "watching costs a request at most 1590 instructions and 1 allocation over a layer that does nothing, an outbound call at most 4800 over the bare client, and counting memory 40 for an allocation and its free",
     ci: Some(&[]),
     run: |_| {
         measure("/hello")?;
@@ -36,8 +36,8 @@ const MANY_CALLS: u64 = 2_500;
 /// The line that is held, not the goal: that is 600 instructions over a layer that does nothing.
 /// `DESIGN.md` says what lies between.
 const BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("redhanded", "identity", 1_520.0, 1.0),
-    ("redhanded", "bare", 2_420.0, 4.0),
+    ("redhanded", "identity", 1_590.0, 1.0),
+    ("redhanded", "bare", 2_490.0, 4.0),
 ];
 
 /// The same for outbound calls, per call: one connection for all, and one for each. The goal is 1,500. Calls
@@ -216,8 +216,8 @@ mod tests {
             ]
         };
         let over = |costs: &[Cost]| compare(costs, BUDGETS[0]);
-        assert_eq!(over(&costs(2520.0, 4.001)), None);
-        assert!(over(&costs(2520.1, 4.0)).is_some());
+        assert_eq!(over(&costs(2590.0, 4.001)), None);
+        assert!(over(&costs(2590.1, 4.0)).is_some());
         assert!(over(&costs(1500.0, 5.0)).is_some());
         assert_eq!(
             over(&[]),
