@@ -1,7 +1,7 @@
 //! An allocator that counts: bytes for whom the thread works for, and for the whole process.
 //!
 //! Each thread has an account that its allocations are charged to, or none; whoever polls something
-//! [charges](charge_to) it while he does. An account has one writer at a time, so that counting is a
+//! [enters](Account::enter) its account, and leaves it when he is done. An account has one writer at a time, so that counting is a
 //! load, an addition and a store, and may be read from anywhere meanwhile. A free is charged to the
 //! account of the thread that frees, whoever allocated: what one has and another frees is still held
 //! in the books of the first. The [count of the process](live_bytes) has no such error, and what is
@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 
 /// A thread tells the process what it has counted whenever it comes to so many bytes.
 const BATCH: i64 = 32 << 10;
@@ -37,12 +37,14 @@ thread_local! {
 
 /// What was allocated and freed on somebody's behalf, in bytes.
 ///
-/// Written by one thread at a time, the one that [charges](charge_to) it; two at once lose counts and
-/// nothing else. Both counts wrap.
+/// Written by one thread at a time, the one that has [entered](Account::enter) it; two at once lose
+/// counts and nothing else. Both counts wrap.
 #[derive(Debug, Default)]
 pub struct Account {
     allocated: AtomicU64,
     freed: AtomicU64,
+    /// Whom the thread charged when it entered; null for nobody. Nothing but a `&'static` is stored.
+    outer: AtomicPtr<Account>,
 }
 
 impl Account {
@@ -51,7 +53,27 @@ impl Account {
         Self {
             allocated: AtomicU64::new(0),
             freed: AtomicU64::new(0),
+            outer: AtomicPtr::new(std::ptr::null_mut()),
         }
+    }
+
+    /// From now on this thread's allocations are charged to it, until [`leave`](Self::leave). Entered
+    /// twice, it is left by the first of two.
+    #[inline]
+    pub fn enter(&'static self) {
+        let outer = charge_to(Some(self));
+        if outer.is_none_or(|outer| !std::ptr::eq(outer, self)) {
+            let outer = outer.map_or(std::ptr::null_mut(), |o| std::ptr::from_ref(o).cast_mut());
+            self.outer.store(outer, Ordering::Relaxed);
+        }
+    }
+
+    /// Whoever was charged before [`enter`](Self::enter) is charged again.
+    #[inline]
+    pub fn leave(&'static self) {
+        // SAFETY: null, or what `enter` stored: the address of an account that lives for ever and is
+        // never written to but through its atomics.
+        charge_to(unsafe { self.outer.load(Ordering::Relaxed).as_ref() });
     }
 
     /// Bytes allocated.
@@ -96,7 +118,7 @@ fn add(count: &AtomicU64, bytes: u64) {
 
 /// From now on this thread's allocations are charged to `account`; returns who was charged before.
 #[inline]
-pub fn charge_to(account: Option<&'static Account>) -> Option<&'static Account> {
+fn charge_to(account: Option<&'static Account>) -> Option<&'static Account> {
     HERE.try_with(|here| here.account.replace(account))
         .ok()
         .flatten()
@@ -192,7 +214,8 @@ fn disown(bytes: i64) {
 #[inline]
 fn batch(untold: &Cell<i64>, all: &AtomicI64, bytes: i64) {
     let sum = untold.get().wrapping_add(bytes);
-    if sum.unsigned_abs() < BATCH.unsigned_abs() {
+    // Within a batch of zero on either side, by one comparison.
+    if sum.wrapping_add(BATCH).cast_unsigned() <= BATCH.cast_unsigned() * 2 {
         untold.set(sum);
     } else {
         tell(untold, all, sum);
@@ -331,14 +354,13 @@ mod tests {
     fn who_was_charged_before_is_charged_again() {
         static OUTER: Account = Account::new();
         static INNER: Account = Account::new();
-        let nobody = charge_to(Some(&OUTER));
-        assert!(nobody.is_none());
-        let outer = charge_to(Some(&INNER));
+        OUTER.enter();
+        INNER.enter();
         allocated(7);
-        charge_to(outer);
+        INNER.leave();
         allocated(5);
         freed(3);
-        charge_to(None);
+        OUTER.leave();
         allocated(1000);
         assert_eq!(
             (INNER.allocated(), OUTER.allocated(), OUTER.freed()),
@@ -363,6 +385,17 @@ mod tests {
         assert_eq!((unowned_bytes() - before + BATCH) >> 40, 3);
         freed(3 << 40);
         assert!((unowned_bytes() - before).unsigned_abs() < MUCH / 2);
+    }
+
+    #[test]
+    fn who_enters_twice_is_left_at_once_and_not_for_ever_charged() {
+        static TWICE: Account = Account::new();
+        TWICE.enter();
+        TWICE.enter();
+        TWICE.leave();
+        TWICE.leave();
+        allocated(1000);
+        assert_eq!(TWICE.allocated(), 0);
     }
 
     #[test]

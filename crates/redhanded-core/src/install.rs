@@ -7,7 +7,7 @@ use crate::engine::{Engine, Stats};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, SlowLog, Target};
 use crate::watchdog::Watchdog;
-use redhanded_capture::alloc::detect;
+use redhanded_capture::alloc::{detect, is_counting};
 use redhanded_capture::{Abilities, Sampler, outlook};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub fn install(
 ) -> Result<(Installed, Vec<String>), Error> {
     let mut warnings = Vec::new();
     let (log, log_note) = open_log(&config.log, &mut warnings)?;
+    // Before any thread or request: what is counted is counted from the beginning.
+    detect();
     let engine = Engine::new(config);
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
@@ -100,7 +102,7 @@ fn describe(abilities: &Abilities) -> String {
         text += &format!("; not {what}: {why}");
     }
     text += &format!("; {}", outlook());
-    text += if detect() {
+    text += if is_counting() {
         "; memory is counted"
     } else {
         "; memory is not counted: redhanded::alloc::Counting is not the global allocator"

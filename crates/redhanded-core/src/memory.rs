@@ -1,23 +1,34 @@
 //! ① Whom a thread's allocations are charged to, and what a request holds with its children.
 //!
-//! Only reached where the global allocator counts.
+//! Next to nothing is done where the global allocator does not count, and what is called from the hot
+//! path is cold: who does not count pays for the question only.
 
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Slot, WORTH_TELLING};
-use redhanded_capture::alloc::Account;
+use redhanded_capture::alloc::{Account, is_counting};
+
+/// What this thread of ours allocates from now on stands in books of its own: names take megabytes, and
+/// are no sign of anything. Takes a few bytes for ever.
+pub(crate) fn keep_own_books() {
+    if is_counting() {
+        let books: &'static Account = Box::leak(Box::default());
+        books.enter();
+    }
+}
 
 /// This thread works for the request in `slot` from now on, which has not yet entered its poll.
-/// Returns who is to be charged afterwards.
-#[inline]
-pub(crate) fn charge(slot: &'static Slot) -> Option<&'static Account> {
-    slot.memory.charge(slot.poll_mark().sequence == 0)
+#[cold]
+#[inline(never)]
+pub(crate) fn charge(slot: &'static Slot) {
+    slot.memory.charge(slot.poll_mark().sequence == 0);
 }
 
 /// It does no more; a request that has come to hold much is told to the watchdog.
-#[inline]
-pub(crate) fn settle(slot: &'static Slot, outer: Option<&'static Account>) {
-    if slot.memory.settle(outer) {
+#[cold]
+#[inline(never)]
+pub(crate) fn settle(slot: &'static Slot) {
+    if slot.memory.settle() {
         tell(slot);
     }
 }
@@ -34,6 +45,7 @@ fn tell(slot: &'static Slot) {
 
 /// The ticket of `slot` is about to close: what a child leaves is its request's, what a request leaves
 /// is nobody's.
+#[cold]
 #[inline(never)]
 pub(crate) fn close(slot: &'static Slot) {
     if slot.poll_mark().sequence == 0 {

@@ -11,7 +11,7 @@ use crate::memory;
 use crate::pulse;
 use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
-use redhanded_capture::alloc::{Account, is_counting};
+use redhanded_capture::alloc::is_counting;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_capture::{Waiting, capture_poll, original};
 use redhanded_report::How;
@@ -234,8 +234,6 @@ struct Mark {
     slot: &'static Slot,
     worker: &'static Worker,
     outer: u64,
-    /// Whose allocations this thread counted before.
-    outer_account: Option<&'static Account>,
     _here: PhantomData<*const ()>,
 }
 
@@ -244,17 +242,14 @@ impl Mark {
     fn enter(slot: &'static Slot) -> Self {
         let worker = Worker::here();
         let outer = worker.replace(slot.key);
-        let outer_account = if is_counting() {
-            memory::charge(slot)
-        } else {
-            None
-        };
+        if is_counting() {
+            memory::charge(slot);
+        }
         slot.enter(worker.index());
         Self {
             slot,
             worker,
             outer,
-            outer_account,
             _here: PhantomData,
         }
     }
@@ -264,7 +259,7 @@ impl Mark {
         self.slot.leave();
         self.worker.restore(self.outer);
         if is_counting() {
-            memory::settle(self.slot, self.outer_account);
+            memory::settle(self.slot);
         }
         std::mem::forget(self);
     }
@@ -278,7 +273,7 @@ impl Drop for Mark {
         self.slot.leave();
         self.worker.restore(self.outer);
         if is_counting() {
-            memory::settle(self.slot, self.outer_account);
+            memory::settle(self.slot);
         }
     }
 }

@@ -287,7 +287,7 @@ fn counts_part(page: &mut Brush, evidence: &Evidence) {
         evidence.cpu_ms.map(|ms| format!("{} on CPU", duration(ms))),
         evidence
             .alloc_bytes
-            .map(|bytes| format!("{bytes} bytes allocated")),
+            .map(|bytes| format!("{} allocated", format::bytes(bytes))),
         workers.map(|(busy, total)| format!("{busy} of {total} workers busy")),
         machine
             .and_then(|machine| machine.load)

@@ -1,17 +1,16 @@
 //! The line to blame for a request that grows: its child's, if that holds most of it.
 
 use super::children::NamedChild;
-use crate::verdict::Memory;
 use redhanded_report::{Class, Verdict};
 
-/// Completes the verdict on a request that grows by the child that makes it grow. Pure.
-pub(super) fn blame(verdict: &mut Verdict, children: &[NamedChild], memory: Option<&Memory>) {
+/// Completes the verdict on a request that grows, and holds `held_bytes` with its children, by the
+/// child that makes it grow. Pure.
+pub(super) fn blame(verdict: &mut Verdict, children: &[NamedChild], held_bytes: u64) {
     if verdict.class != Class::MemoryGrowth {
         return;
     }
-    let all = memory.map_or(0, |memory| memory.held_bytes);
     let most = children.iter().max_by_key(|child| child.held_bytes);
-    let Some(child) = most.filter(|child| child.held_bytes > all / 2) else {
+    let Some(child) = most.filter(|child| child.held_bytes > held_bytes / 2) else {
         return;
     };
     verdict.cause += &format!("; most of it was allocated by {}", child.who);
@@ -49,17 +48,10 @@ mod tests {
             .collect()
     }
 
-    fn holding(held_bytes: u64) -> Memory {
-        Memory {
-            held_bytes,
-            ..Memory::default()
-        }
-    }
-
     #[test]
     fn the_child_that_holds_most_is_to_blame() {
         let mut verdict = grows();
-        blame(&mut verdict, &family([10, 60]), Some(&holding(100)));
+        blame(&mut verdict, &family([10, 60]), 100);
         let culprit = verdict.culprit.expect("blamed");
         assert_eq!(culprit.function, "app::produce1");
         assert!(verdict.cause.contains("most of it"), "{}", verdict.cause);
@@ -68,11 +60,11 @@ mod tests {
     #[test]
     fn a_child_that_holds_a_part_is_not() {
         let mut verdict = grows();
-        blame(&mut verdict, &family([10, 40]), Some(&holding(100)));
+        blame(&mut verdict, &family([10, 40]), 100);
         assert_eq!((verdict.culprit, verdict.cause.as_str()), (None, "grows"));
         let mut other = grows();
         other.class = Class::StuckAwait;
-        blame(&mut other, &family([10, 60]), Some(&holding(100)));
+        blame(&mut other, &family([10, 60]), 100);
         assert_eq!(other.culprit, None);
     }
 }

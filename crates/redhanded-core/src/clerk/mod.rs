@@ -15,6 +15,7 @@ mod remembered;
 use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
+use crate::memory;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
@@ -59,6 +60,7 @@ impl Clerk {
 
     /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        memory::keep_own_books();
         loop {
             let message = if self.log.waiting() > 0 {
                 messages.recv_timeout(RETRY)
@@ -161,7 +163,8 @@ impl Clerk {
                 &case.observed.referred,
                 self.remembered.others(&case.id),
             );
-            growth::blame(verdict, &children, case.observed.memory.as_ref());
+            let held_bytes = case.observed.memory.as_ref().map_or(0, |m| m.held_bytes);
+            growth::blame(verdict, &children, held_bytes);
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);

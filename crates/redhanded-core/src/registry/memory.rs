@@ -1,7 +1,7 @@
 //! What a request has allocated and not freed, where the global allocator counts.
 
 use parking_lot::Mutex;
-use redhanded_capture::alloc::{Account, charge_to};
+use redhanded_capture::alloc::Account;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::slot::Key;
@@ -28,14 +28,12 @@ impl Memory {
         }
     }
 
-    /// This thread works for the request from now on, with `first` for the first time. Returns who
-    /// is to be charged afterwards.
-    #[inline(never)]
-    pub(crate) fn charge(&'static self, first: bool) -> Option<&'static Account> {
+    /// This thread works for the request from now on, with `first` for the first time.
+    pub(crate) fn charge(&'static self, first: bool) {
         if first {
             self.clear();
         }
-        charge_to(Some(&self.account))
+        self.account.enter();
     }
 
     /// Begins anew.
@@ -45,9 +43,8 @@ impl Memory {
     }
 
     /// It does no more; says whether the watchdog should hear of it.
-    #[inline(never)]
-    pub(crate) fn settle(&self, outer: Option<&'static Account>) -> bool {
-        charge_to(outer);
+    pub(crate) fn settle(&'static self) -> bool {
+        self.account.leave();
         self.has_grown()
     }
 
@@ -68,6 +65,7 @@ impl Memory {
 
     /// A frame of `bytes` went out, which somebody else will free.
     #[cold]
+    #[inline(never)]
     pub(crate) fn hand_out(&self, bytes: u64) {
         // A buffer is a little larger than what it holds.
         self.account
@@ -135,6 +133,6 @@ mod tests {
         MEMORY.charge(true);
         assert_eq!(MEMORY.held(), 0);
         MEMORY.tell_from(0);
-        assert!(MEMORY.settle(None));
+        assert!(MEMORY.settle());
     }
 }

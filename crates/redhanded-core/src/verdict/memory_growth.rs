@@ -39,7 +39,7 @@ pub(crate) fn grows(memory: &Memory, slow_after_ms: f64) -> bool {
     let lasts = growth.window_ms >= LASTING_MS
         && growth.still_ms <= 0.2 * growth.window_ms
         && f64::from(growth.rises) >= 0.5 * f64::from(growth.readings);
-    let is_real = real_share(growth) >= 0.5;
+    let is_real = real_share(growth) >= 0.6;
     let much = memory.held_bytes >= MUCH;
     memory.held_bytes >= LEAST_HELD
         && rises

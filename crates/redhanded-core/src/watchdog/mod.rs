@@ -27,6 +27,7 @@ use crate::case::{Case, Ended, Message};
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
+use crate::memory;
 use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 use blocking::PoolLooks;
@@ -166,6 +167,7 @@ impl Watchdog {
 
     /// Runs until the engine ends. A panic of ours is counted and the round forgotten.
     pub(crate) fn run(mut self) {
+        memory::keep_own_books();
         self.pauses.expect(now_ns());
         while !self.engine.has_ended() {
             let now_ns = now_ns();

@@ -90,6 +90,17 @@ fn the_verdict_stands_in_the_attributes() {
 }
 
 #[test]
+fn what_was_allocated_stands_in_the_attributes_where_it_was_counted() {
+    let mut counted = caught();
+    let evidence = counted.evidence.as_mut().unwrap();
+    evidence.alloc_bytes = Some(3 << 30);
+    let attributes = |report| values(&exported(&[(report, None)])[0].attributes);
+    let got = attributes(counted);
+    assert_eq!(got["redhanded.alloc_bytes"], Value::IntValue(3 << 30));
+    assert!(!attributes(caught()).contains_key("redhanded.alloc_bytes"));
+}
+
+#[test]
 fn the_request_stands_in_the_attributes() {
     let spans = exported(&[(caught(), None)]);
     let got = values(&spans[0].attributes);

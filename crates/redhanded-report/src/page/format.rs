@@ -57,6 +57,22 @@ pub fn duration(ms: f64) -> String {
 }
 
 /// Two digits behind the point, without zeros that say nothing.
+/// Bytes in the unit that fits: `512 bytes`, `1.5 KiB`, `812 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let mut amount = bytes as f64;
+    let mut units = ["bytes", "KiB", "MiB", "GiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        // What would be rounded to a thousand and more is said in the larger unit.
+        if amount < 999.5 {
+            break;
+        }
+        (amount, unit) = (amount / 1024.0, larger);
+    }
+    let digits = usize::from(amount < 9.95 && unit != "bytes");
+    format!("{amount:.digits$} {unit}")
+}
+
 fn rounded(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -172,6 +172,31 @@ fn whom_and_what_it_waits_for() {
     }
 }
 
+#[test]
+fn what_was_allocated_is_counted_in_units_that_fit() {
+    let line = |bytes: u64| {
+        let text = page(
+            &report(json!({"evidence": {"alloc_bytes": bytes}})),
+            Style::Plain,
+        );
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_suffix(" allocated"));
+        found.map(str::to_owned).unwrap_or(text)
+    };
+    let said = [0, 999, 1000, 1536, 812 << 20, 1 << 30, u64::MAX].map(line);
+    let wanted = [
+        "0 bytes",
+        "999 bytes",
+        "1.0 KiB",
+        "1.5 KiB",
+        "812 MiB",
+        "1.0 GiB",
+        "17179869184 GiB",
+    ];
+    assert_eq!(said, wanted);
+}
+
 /// A failed call with everything that a call can say, an open one with little, and two sums.
 fn calls() -> Value {
     json!({

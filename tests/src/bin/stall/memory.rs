@@ -22,8 +22,8 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
     Some(match name {
         "hoards" => any(async || hoard()),
         "collects" => any(collect),
-        "unread" => any(async || unread(100)),
-        "is_read" => any(async || unread(30)),
+        "unread" => any(async || unread(100, KIB)),
+        "is_read" => any(async || unread(1, 10 * KIB)),
         "one_buffer" => any(one_buffer),
         "churns" => any(churn),
         "fills_a_cache" => any(fill_a_cache),
@@ -69,9 +69,9 @@ async fn collect() -> String {
 }
 
 /// Events through a channel without a bound.
-fn unread(at_once: usize) -> impl IntoResponse {
+fn unread(at_once: usize, bytes: usize) -> impl IntoResponse {
     let (sender, receiver) = unbounded_channel();
-    drop(redhanded::spawn(produce(sender, at_once)));
+    drop(redhanded::spawn(produce(sender, at_once, bytes)));
     let events = stream::unfold(receiver, next_event);
     (
         [(CONTENT_TYPE, "text/event-stream")],
@@ -80,11 +80,11 @@ fn unread(at_once: usize) -> impl IntoResponse {
 }
 
 /// A hundred times a second so many messages, whether anybody takes them or not.
-async fn produce(sender: UnboundedSender<String>, at_once: usize) {
+async fn produce(sender: UnboundedSender<String>, at_once: usize, bytes: usize) {
     crate::stalls_in_the_next_lines!(6);
-    for _ in 0..GIB / (at_once * KIB) {
+    for _ in 0..GIB / (at_once * bytes) {
         for _ in 0..at_once {
-            let _ = sender.send("x".repeat(KIB));
+            let _ = sender.send("x".repeat(bytes));
         }
         sleep(Duration::from_millis(10)).await;
     }
