@@ -5,7 +5,7 @@
 //!
 //! - What the runtime, hyper and the layers outside of ours do lies on the other side of the function that polls
 //!   the request, and is left out: another worker, another runtime, another connection make no difference.
-//! - Which function a sample finds innermost is luck. The way ends where most samples part.
+//! - Which function a sample finds innermost is luck. Only what nearly all samples share is looked at.
 //! - Recursion is as deep as it happens to be: a function counts where it comes first.
 //! - The callers belong to it: a lock, a query or a regular expression is not guilty, who calls it is. One helper that
 //!   hangs under two handlers is two fingerprints with the same culprit.
@@ -16,6 +16,9 @@ use crate::case::Sampled;
 use redhanded_report::{Class, StackKind};
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Of ten samples of a thread so many must agree; the leaves of a future, which are no samples, all.
+const AGREE_OF_TEN: u32 = 9;
 
 /// The fingerprint of what was found on `route`, which stands in where there is no stack.
 pub(super) fn fingerprint(class: Class, stacks: &[Sampled], route: u64) -> u64 {
@@ -87,16 +90,19 @@ fn way(sampled: &Sampled) -> Way<'_> {
     }
 }
 
-/// What most of them share.
+/// What nearly all of them share.
 fn shared(ways: &[Way<'_>]) -> Vec<u64> {
     let all: u32 = ways.iter().map(|way| way.samples).sum();
-    let Some(first) = ways.first() else {
-        return Vec::new();
+    let of_threads = ways.first().is_some_and(|way| way.of_thread);
+    let enough = if of_threads {
+        (all.saturating_mul(AGREE_OF_TEN)).div_ceil(10)
+    } else {
+        all
     };
-    if !first.whole {
-        return somewhere(ways, all / 2 + 1);
+    if ways.first().is_some_and(|way| !way.whole) {
+        return somewhere(ways, enough);
     }
-    let mut shared = from_the_poll(ways, all, first.of_thread);
+    let mut shared = from_the_poll(ways, enough.max(1));
     // The function that polls is of the layer's type, unless the whole request was inlined into it.
     if shared.len() > 1 {
         shared.remove(0);
@@ -104,35 +110,20 @@ fn shared(ways: &[Way<'_>]) -> Vec<u64> {
     shared
 }
 
-/// The way that most samples have gone, from its beginning to where most of them part. Leaves of a future are no
-/// samples: all must agree.
-///
-/// A share that must be reached would be near that of some function in every second loop, and luck would
-/// decide. Where the way breaks up most, the shares on both sides are far from each other.
-fn from_the_poll(ways: &[Way<'_>], all: u32, of_thread: bool) -> Vec<u64> {
-    let least = if of_thread { all / 2 + 1 } else { all };
+/// The way that at least `enough` samples have gone, from its beginning.
+fn from_the_poll(ways: &[Way<'_>], enough: u32) -> Vec<u64> {
     let mut together: Vec<&Way<'_>> = ways.iter().collect();
-    let (mut way, mut share) = (Vec::new(), all);
-    let (mut end, mut widest) = (0, 0);
-    while share >= least.max(1) {
+    let mut way = Vec::new();
+    loop {
         let at = way.len();
         let next = |way: &Way<'_>| way.functions.get(at).copied();
         let named = together.iter().filter_map(|w| Some((next(w)?, w.samples)));
-        let (function, further) = most(named).unwrap_or((0, 0));
-        let parted = share - further;
-        if parted > widest {
-            (end, widest) = (at, parted);
-        }
+        let Some((function, _)) = most(named).filter(|(_, samples)| *samples >= enough) else {
+            return way;
+        };
         together.retain(|way| next(way) == Some(function));
         way.push(function);
-        share = further;
     }
-    way.truncate(if of_thread {
-        end
-    } else {
-        way.len().saturating_sub(1)
-    });
-    way
 }
 
 /// The functions that at least `enough` samples have, in the order of their addresses.
