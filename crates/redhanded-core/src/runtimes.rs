@@ -97,7 +97,9 @@ fn moves(metrics: &RuntimeMetrics) -> Option<Vec<(u64, u64)>> {
         let parks = metrics.worker_park_unpark_count(worker);
         let busy = metrics.worker_total_busy_duration(worker);
         // An odd count is that of a worker that is parked.
-        (parks % 2 == 0).then(|| (parks, crate::engine::nanos(busy)))
+        parks
+            .is_multiple_of(2)
+            .then(|| (parks, crate::engine::nanos(busy)))
     };
     (0..metrics.num_workers()).map(of).collect()
 }
