@@ -1,6 +1,6 @@
 //! The watchdog's tool: one object that can look at any registered thread.
 
-use crate::{Abilities, Activity, NoStack, RawStack, Reach, Sample, Thread, sys};
+use crate::{Abilities, Activity, NoStack, RawStack, Reach, Sample, SocketSeen, Thread, sys};
 use std::fmt;
 use std::time::Duration;
 
@@ -67,6 +67,20 @@ impl Sampler {
     /// microsecond an object. Empty where memory cannot be read.
     pub fn reach(&mut self, address: usize, size: usize) -> Reach {
         self.engine.reach(address, size)
+    }
+
+    /// The sockets that other tasks wait for which share something with a future, such as the two ends of a channel:
+    /// how a pooled or a multiplexed connection is found. `words` are what the future refers to, `own_task` and `vtable`
+    /// the two halves of its waker.
+    ///
+    /// For tokio's runtimes on Linux; elsewhere, and with more than 256 registered sockets, nothing is found.
+    pub fn sockets_of_tasks(
+        &mut self,
+        words: &[u64],
+        own_task: u64,
+        vtable: u64,
+    ) -> Vec<SocketSeen> {
+        self.engine.sockets_of_tasks(words, own_task, vtable)
     }
 }
 

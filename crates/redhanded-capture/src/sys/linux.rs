@@ -4,6 +4,7 @@ mod accept;
 mod doubt;
 mod engine;
 mod fd;
+mod link;
 mod memory;
 mod modules;
 mod own_stack;

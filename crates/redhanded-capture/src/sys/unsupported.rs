@@ -68,6 +68,15 @@ impl Engine {
         Reach::default()
     }
 
+    pub(crate) fn sockets_of_tasks(
+        &mut self,
+        _words: &[u64],
+        _own_task: u64,
+        _vtable: u64,
+    ) -> Vec<SocketSeen> {
+        Vec::new()
+    }
+
     pub(crate) fn locate(&mut self, ips: &[usize]) -> RawStack {
         let frame = |&ip: &usize| RawFrame {
             address: (ip as u64).wrapping_sub(1),

@@ -70,6 +70,35 @@ pub(super) fn connects_again(verdict: &mut Verdict, named: &Named, polls_per_sec
     }
 }
 
+/// Whose connection it waits for, where a client's task has it and memory tells: the two share a channel.
+pub(super) fn adopt_linked(verdict: &mut Verdict, named: &Named, linked: &[Peer]) {
+    let waits_for_a_task = verdict.class == Class::StuckAwait
+        && !named.kinds.contains(&WaitKind::Lock)
+        && named
+            .kinds
+            .iter()
+            .all(|kind| matches!(kind, WaitKind::Channel | WaitKind::Socket | WaitKind::Task));
+    let [only] = linked else { return };
+    if !waits_for_a_task {
+        return;
+    }
+    let unreachable = only.state.as_deref() == Some("SYN_SENT");
+    verdict.class = if unreachable {
+        Class::UnreachableHost
+    } else {
+        Class::SilentPeer
+    };
+    let host = crate::calls::spelled(only);
+    verdict.cause += &format!(
+        "; what it waits for is shared with the task of its client's connection to {host}, which owes an answer"
+    );
+    let mut peer = in_its_phase(only, named);
+    if unreachable {
+        peer.phase = Some(CallPhase::Connect.as_str().to_owned());
+    }
+    verdict.peer = Some(peer);
+}
+
 /// Whose connection it waits for, where a client's own task has it: `connections` owe an answer, and
 /// the stack says that this is what is waited for.
 pub(super) fn adopt_connection(verdict: &mut Verdict, named: &Named, connections: &[Peer]) {

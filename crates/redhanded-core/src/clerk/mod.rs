@@ -149,6 +149,7 @@ impl Clerk {
             if let Some(polling) = &case.observed.polling {
                 host::connects_again(verdict, &named, polling.polls_per_second);
             }
+            host::adopt_linked(verdict, &named, &case.observed.linked);
             host::adopt_connection(verdict, &named, &case.observed.connections);
             if named.culprit.is_none()
                 && verdict.role == Role::Culprit

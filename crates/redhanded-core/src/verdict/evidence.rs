@@ -34,6 +34,10 @@ pub struct Observed {
     /// rule looks at them: whether it waits for one is known when its stack has names.
     #[serde(default)]
     pub connections: Vec<Peer>,
+    /// Other ends of sockets whose tasks share something with it, such as a channel. No rule looks at them: whether it
+    /// waits for such a task is known when its stack has names.
+    #[serde(default)]
+    pub linked: Vec<Peer>,
     /// Sockets of its own, asked for where it is polled all the time.
     #[serde(default)]
     pub own_sockets: Vec<OwnSocket>,

@@ -484,6 +484,7 @@ impl OpenCase {
         if !told && observed.sockets.is_empty() && mail.waiting.outcome == PollOutcome::Pending {
             let own = calls::Known::of(slot).connected();
             observed.connections = super::sockets::of_others(observed.elapsed_ms, &own);
+            observed.linked = super::sockets::of_tasks(slot, parts.sampler);
         }
         if spinning::is_often_polled(observed.polls, observed.elapsed_ms) {
             let own = calls::Known::of(slot).connected();

@@ -91,6 +91,38 @@ pub(super) fn in_memory(slot: &Slot, sampler: &mut Sampler, own: &[SocketAddr]) 
     found
 }
 
+/// The other ends of the sockets that those tasks wait for which share something with the request, such as the two ends
+/// of a channel: whose answers it waits for, though it has no socket of its own. What has come and lies unread is not the
+/// other end's fault.
+pub(super) fn of_tasks(slot: &Slot, sampler: &mut Sampler) -> Vec<Peer> {
+    let Some(place) = slot.future() else {
+        return Vec::new();
+    };
+    let [task, vtable] = slot.kept_waker();
+    let reach = sampler.reach(place.address, place.size);
+    let words = |owned: bool| -> Vec<u64> {
+        let objects = reach
+            .objects
+            .iter()
+            .filter(|object| object.is_owned == owned);
+        objects.flat_map(|object| &object.words).copied().collect()
+    };
+    let mut linked = sampler.sockets_of_tasks(&words(true), task, vtable);
+    if linked.is_empty() {
+        linked = sampler.sockets_of_tasks(&words(false), task, vtable);
+    }
+    let waiting = linked.into_iter().filter(|socket| socket.unread_bytes == 0);
+    let mut peers: Vec<Peer> = Vec::new();
+    for mut peer in waiting.map(|socket| socket.peer) {
+        peer.inferred = true;
+        let same = |known: &Peer| (&known.address, known.port) == (&peer.address, peer.port);
+        if !peers.iter().any(same) && peers.len() < MOST {
+            peers.push(peer);
+        }
+    }
+    peers
+}
+
 /// Connections that other tasks have, to hosts whose calls nobody tells, and that owe an answer to
 /// what was sent since the request began, `elapsed_ms` ago. Whether it waits for one, names must tell.
 /// Those to `own` addresses, which it has connected to itself, come before all others.

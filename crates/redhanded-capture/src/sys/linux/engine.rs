@@ -1,13 +1,13 @@
 //! The tools in the order in which they touch: look, read, signal.
 
 use super::modules::Modules;
-use super::reach;
 use super::signal::{self, STACK_BYTES};
 use super::snapshot;
 use super::task::Task;
 use super::walk::{Rules, StackCopy, Walker, two_registers};
+use super::{link, reach};
 use crate::arch::Registers;
-use crate::{Abilities, Activity, NoStack, RawFrame, RawStack, Reach, Sample};
+use crate::{Abilities, Activity, NoStack, RawFrame, RawStack, Reach, Sample, SocketSeen};
 use gimli::UnwindContext;
 use std::io;
 use std::time::{Duration, Instant};
@@ -130,6 +130,15 @@ impl Engine {
 
     pub(crate) fn reach(&mut self, address: usize, size: usize) -> Reach {
         reach::of(&self.modules, address as u64, size as u64)
+    }
+
+    pub(crate) fn sockets_of_tasks(
+        &mut self,
+        words: &[u64],
+        own_task: u64,
+        vtable: u64,
+    ) -> Vec<SocketSeen> {
+        link::sockets_of(&self.modules, words, own_task, vtable)
     }
 
     fn locate_all(&self, ips: &[usize]) -> Vec<RawFrame> {

@@ -70,6 +70,25 @@ pub(super) fn name_of(socket: i32) -> Option<Peer> {
     }
 }
 
+/// The port of this end, of TCP and UDP.
+pub(super) fn own_port(socket: i32) -> Option<u16> {
+    let mut bytes = [0u8; ADDRESS_BYTES];
+    let mut length = ADDRESS_BYTES as libc::socklen_t;
+    // SAFETY: `bytes` and `length` are ours to write, and the kernel writes at most `length` bytes.
+    let failed =
+        unsafe { libc::getsockname(socket, bytes.as_mut_ptr().cast(), &raw mut length) } != 0;
+    if failed {
+        return None;
+    }
+    parse(bytes.get(..length as usize)?)?.port
+}
+
+/// The port that a listener accepts on.
+pub(super) fn listening_port(socket: i32) -> Option<u16> {
+    let listens = fd::int_option(socket, libc::SOL_SOCKET, libc::SO_ACCEPTCONN)? != 0;
+    own_port(socket).filter(|_| listens)
+}
+
 fn unix_name(socket: i32) -> Option<Peer> {
     let mut bytes = [0u8; ADDRESS_BYTES];
     let mut length = ADDRESS_BYTES as libc::socklen_t;

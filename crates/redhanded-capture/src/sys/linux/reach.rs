@@ -52,10 +52,7 @@ pub(super) fn of(modules: &Modules, address: u64, size: u64) -> Reach {
             continue;
         };
         reach.cut |= found.size > MOST_BYTES;
-        // What others may own is not followed: it leads to everything.
-        if found.is_owned {
-            follow(modules, &mut words, found.depth + 1, &mut queue);
-        }
+        follow(modules, &mut words, &found, &mut queue);
         reach.objects.push(Object {
             address: found.address,
             words,
@@ -73,8 +70,10 @@ fn words_at(address: u64, size: u64) -> Option<Vec<u64>> {
     Some(bytes.chunks_exact(size_of::<u64>()).map(word).collect())
 }
 
-/// Notes what `words` lead to; the tables of trait objects among them say nothing more and are cleared.
-fn follow(modules: &Modules, words: &mut [u64], depth: u32, queue: &mut VecDeque<Found>) {
+/// Notes what the `words` of `of` lead to; the tables of trait objects among them say nothing more and are cleared. From
+/// what others may own nothing is followed but boxed trait objects, which they may own as well: it leads to everything.
+fn follow(modules: &Modules, words: &mut [u64], of: &Found, queue: &mut VecDeque<Found>) {
+    let depth = of.depth + 1;
     let mut at = 0;
     while let Some(&word) = words.get(at) {
         at += 1;
@@ -94,11 +93,12 @@ fn follow(modules: &Modules, words: &mut [u64], depth: u32, queue: &mut VecDeque
                     address: word,
                     size,
                     drop_glue,
-                    is_owned: true,
+                    is_owned: of.is_owned,
                     depth,
                 });
             }
-        } else if modules.find(word).is_none()
+        } else if of.is_owned
+            && modules.find(word).is_none()
             && let Some(size) = allocated(word)
         {
             queue.push_back(Found {
@@ -145,7 +145,7 @@ fn vtable(modules: &Modules, address: u64) -> Option<(Option<u64>, u64, u64)> {
 
 /// How many bytes glibc's allocator gave out at `address`, if it did: it writes that in front of them, and in front of the
 /// next chunk that this one is in use.
-fn allocated(address: u64) -> Option<u64> {
+pub(super) fn allocated(address: u64) -> Option<u64> {
     const FLAGS: u64 = 7;
     const IN_USE: u64 = 1;
     const SMALLEST: u64 = 32;

@@ -121,6 +121,32 @@ pub(super) fn only_one(set: i32) -> Option<Peer> {
     seen.next().is_none().then_some(only.peer)
 }
 
+/// Descriptors and the runtimes' records of what is registered with the epoll sets of this process, each once; none where
+/// they are more than `most`.
+pub(super) fn registered(most: usize) -> Vec<(i32, u64)> {
+    let mut all: Vec<(i32, u64)> = Vec::new();
+    for set in epoll_sets(monotonic_ns()) {
+        let Ok(file) = File::open(format!("/proc/self/fdinfo/{set}")) else {
+            continue;
+        };
+        let lines = BufReader::with_capacity(BUFFER, file.take(MOST_BYTES)).lines();
+        for target in lines
+            .map_while(Result::ok)
+            .filter_map(|line| Target::parse(&line))
+        {
+            let is_record =
+                target.token >= FIRST_POINTER && target.token.is_multiple_of(RECORD_BYTES);
+            if is_record && all.iter().all(|(fd, _)| *fd != target.fd) {
+                all.push((target.fd, target.token));
+            }
+            if all.len() > most {
+                return Vec::new();
+            }
+        }
+    }
+    all
+}
+
 /// What an epoll set says about one descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
@@ -188,7 +214,7 @@ fn is_meant(token: u64, words: &[u64]) -> bool {
     token >= FIRST_POINTER && words.iter().any(|word| word.wrapping_sub(token) < bytes)
 }
 
-fn seen(socket: i32) -> Option<SocketSeen> {
+pub(super) fn seen(socket: i32) -> Option<SocketSeen> {
     let mut peer = peer::name_of(socket)?;
     let is_datagram =
         fd::int_option(socket, libc::SOL_SOCKET, libc::SO_TYPE) == Some(libc::SOCK_DGRAM);
