@@ -2,6 +2,7 @@
 
 use crate::{Ground, Play};
 use axum::Router;
+use redhanded::Builder;
 use redhanded::report::Class;
 use redhanded_tests::Quota;
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub struct Needs {
     pub quota: Option<Quota>,
     /// Its play shuts it down, by [`Ground::drain`].
     pub drains: bool,
+    /// What else its install is told, such as rules for its routes.
+    pub install: Option<fn(Builder) -> Builder>,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
 }

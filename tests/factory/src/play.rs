@@ -56,15 +56,17 @@ impl Sent {
 pub struct Play<'s> {
     stall: &'s Stall,
     slow_after: Duration,
+    workers: usize,
     begun: Instant,
     sent: Vec<Sent>,
 }
 
 impl<'s> Play<'s> {
-    pub(crate) fn new(stall: &'s Stall, slow_after: Duration) -> Self {
+    pub(crate) fn new(stall: &'s Stall, slow_after: Duration, workers: usize) -> Self {
         Self {
             stall,
             slow_after,
+            workers,
             begun: Instant::now(),
             sent: Vec::new(),
         }
@@ -82,6 +84,11 @@ impl<'s> Play<'s> {
     /// The threshold of the process.
     pub fn slow_after(&self) -> Duration {
         self.slow_after
+    }
+
+    /// Workers of the process; zero is the current thread alone.
+    pub fn workers(&self) -> usize {
+        self.workers
     }
 
     /// The process.

@@ -107,8 +107,8 @@ fn value(case: &Case, seen: &Seen, report: &Report) -> u32 {
 
 /// The last line about a request that has a verdict.
 fn last_of<'s>(seen: &'s Seen, target: &str) -> Option<&'s Report> {
-    let mut about = seen.records.iter().filter(|r| is_about(r, target));
-    about.rfind(|r| r.verdict.is_some())
+    let has_verdict = |r: &&Report| is_about(r, target) && r.verdict.is_some();
+    seen.records.iter().rfind(has_verdict)
 }
 
 /// Whether a record is about the request for `target`.

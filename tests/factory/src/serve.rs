@@ -126,6 +126,10 @@ fn install(case: &Case, options: &Options) -> Result<Option<Redhanded>, redhande
     };
     let slow_after = case.needs.slow_after.unwrap_or(options.slow_after);
     let builder = Redhanded::builder(case.code).slow_after(slow_after);
+    let builder = match case.needs.install {
+        Some(more) => more(builder),
+        None => builder,
+    };
     builder.slow_log(log).install().map(Some)
 }
 

@@ -1,10 +1,10 @@
-//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded]
-//! [--keep FOLDER] [CODE…]`.
+//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded] [--keep DIR] [CODE…]`.
+//!
+//! `--keep` writes what was reported of each case to `DIR/CODE-WORKERS.jsonl`.
 
 use redhanded_factory::score::{self, Judged};
 use redhanded_factory::stage::{self, Seen, Setup};
 use redhanded_factory::{Case, all};
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +18,6 @@ struct Wanted {
     workers: Vec<usize>,
     overloaded: Vec<bool>,
     codes: Vec<String>,
-    /// Where the records of every case are kept.
     keep: Option<PathBuf>,
 }
 
@@ -50,12 +49,9 @@ fn wanted() -> Result<Wanted, String> {
                     .map_err(|_| format!("--workers {value}: no number"))?;
                 wanted.workers.push(workers);
             }
-            "--keep" => {
-                let folder = args.next().ok_or("--keep wants a folder")?;
-                wanted.keep = Some(folder.into());
-            }
             "--idle" => wanted.overloaded.push(false),
             "--overloaded" => wanted.overloaded.push(true),
+            "--keep" => wanted.keep = Some(args.next().ok_or("--keep wants a directory")?.into()),
             option if option.starts_with('-') => {
                 return Err(format!("there is no option {option}"));
             }
@@ -124,8 +120,8 @@ fn table(cases: &[Case], setup: &Setup, keep: Option<&Path>) -> io::Result<bool>
             continue;
         }
         let seen = stage::run(case, setup);
-        if let Some(folder) = keep {
-            keep_records(folder, case, &seen)?;
+        if let Some(dir) = keep {
+            write_records(dir, case, setup, &seen)?;
         }
         let judged = score::judge(case, &seen);
         row(&mut out, case, &judged)?;
@@ -134,12 +130,13 @@ fn table(cases: &[Case], setup: &Setup, keep: Option<&Path>) -> io::Result<bool>
     sum(&mut out, &all)
 }
 
-/// The records of a case as `CODE.jsonl`, to see why it was judged so.
-fn keep_records(folder: &Path, case: &Case, seen: &Seen) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let mut file = File::create(folder.join(format!("{}.jsonl", case.code)))?;
+fn write_records(dir: &Path, case: &Case, setup: &Setup, seen: &Seen) -> io::Result<()> {
+    let how = if setup.overloaded { "-overloaded" } else { "" };
+    let name = format!("{}-{}{how}.jsonl", case.code, setup.workers);
+    let mut file = std::fs::File::create(dir.join(name))?;
     for record in &seen.records {
-        writeln!(file, "{}", serde_json::to_string(record)?)?;
+        serde_json::to_writer(&mut file, record)?;
+        writeln!(file)?;
     }
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! What hangs, by where it hangs; one cause a file.
 
+mod blocked;
 mod cpu;
 mod deadlock;
 mod inbound;
+mod livelock;
 mod memory;
 mod network;
 mod pool;
+mod starved;
+
+pub(crate) use cpu::hasher;
 
 use crate::Case;
 
@@ -13,6 +18,9 @@ use crate::Case;
 pub fn all() -> Vec<Case> {
     let mut all = [
         cpu::all(),
+        livelock::all(),
+        blocked::all(),
+        starved::all(),
         deadlock::all(),
         network::all(),
         pool::all(),
@@ -24,10 +32,8 @@ pub fn all() -> Vec<Case> {
     all
 }
 
-/// The letter, the number, and the letter of a variant.
-fn place(code: &str) -> (&str, u32, &str) {
-    let (letter, rest) = code.split_at(1);
-    let end = rest.find(|c: char| !c.is_ascii_digit());
-    let (number, variant) = rest.split_at(end.unwrap_or(rest.len()));
-    (letter, number.parse().unwrap_or_default(), variant)
+/// `B7` and its variant `B7b` stand before `B10`.
+fn place(code: &str) -> (Option<char>, Option<u32>, &str) {
+    let number = code[1..].trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    (code.chars().next(), number.parse().ok(), code)
 }
