@@ -77,14 +77,14 @@ pub struct Needs {
     pub slow_after: Option<Duration>,
     /// How long a control is watched, beyond the end of its play.
     pub watched_for: Option<Duration>,
-    /// What else its install is told, such as rules for its routes.
-    pub install: Option<fn(Builder) -> Builder>,
     /// Its play sets its clock.
     pub clock: bool,
     /// It has no more CPU time than this, where the machine allows to say so.
     pub quota: Option<Quota>,
     /// Its play shuts it down, by [`Ground::drain`].
     pub drains: bool,
+    /// What else its install is told, such as rules for its routes.
+    pub install: Option<fn(Builder) -> Builder>,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
 }

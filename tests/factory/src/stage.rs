@@ -96,7 +96,7 @@ pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
     let mut sent = play.into_sent();
     let wrong = match case.truth.hang {
         Hang::Never => None,
-        Hang::Late | Hang::ForEver => all_answered(&mut sent, left),
+        Hang::Late | Hang::ForEver => answered(&mut sent, left),
         Hang::Untold(key) => until(left, || stall.has_told(key).then(|| format!("told {key}"))),
         Hang::Growing => does_not_grow(stall, left),
     };
@@ -105,22 +105,26 @@ pub fn hangs_without(case: &Case, setup: &Setup) -> Result<(), String> {
     })
 }
 
-fn workers(case: &Case, setup: &Setup) -> usize {
-    case.needs.workers.unwrap_or(setup.workers)
-}
-
-/// In words, if a culprit is answered in time, or all of those that hold each other up are.
-fn all_answered(sent: &mut [Sent], left: Duration) -> Option<String> {
+/// In words, if a request that is to hang is answered in time, or all of those that hold each other up.
+fn answered(sent: &mut [Sent], left: Duration) -> Option<String> {
     let end = Instant::now() + left;
     let least = Duration::from_millis(1);
-    let mut answered = |part: Part| -> Vec<bool> {
-        let of = sent.iter_mut().filter(|sent| sent.part == part);
-        let left = || end.saturating_duration_since(Instant::now()).max(least);
-        of.map(|sent| sent.is_answered(left())).collect()
+    let mut answered = |either: bool| -> Vec<(String, bool)> {
+        let wanted =
+            |sent: &&mut Sent| sent.part.is_caught() && (sent.part == Part::Either) == either;
+        let of = sent.iter_mut().filter(wanted);
+        of.map(|sent| {
+            let left = end.saturating_duration_since(Instant::now());
+            (sent.target.clone(), sent.is_answered(left.max(least)))
+        })
+        .collect()
     };
-    let (culprits, either) = (answered(Part::Culprit), answered(Part::Either));
-    let all = !either.is_empty() && either.iter().all(|answered| *answered);
-    (all || culprits.contains(&true)).then(|| "answered".to_owned())
+    let (each, either) = (answered(false), answered(true));
+    if let Some((target, _)) = each.iter().find(|(_, answered)| *answered) {
+        return Some(format!("{target} is answered"));
+    }
+    let all = !either.is_empty() && either.iter().all(|(_, answered)| *answered);
+    all.then(|| "all are answered".to_owned())
 }
 
 /// In words, if the process's memory stays what it is.
@@ -138,6 +142,10 @@ fn does_not_grow(stall: &Stall, left: Duration) -> Option<String> {
     grows
         .is_none()
         .then(|| format!("no more than {} kB", resident_kb()))
+}
+
+fn workers(case: &Case, setup: &Setup) -> usize {
+    case.needs.workers.unwrap_or(setup.workers)
 }
 
 /// The process of a case, and the group that it runs in: it goes first.

@@ -21,12 +21,6 @@ use crate::Case;
 /// All controls, in the order of their codes.
 pub fn all() -> Vec<Case> {
     vec![
-        long_work::case(),
-        busy_background::case(),
-        idle_background::case(),
-        lock_upgrade::case(),
-        short_bursts::case(),
-        moving_queue::case(),
         streams::events(),
         streams::long_poll(),
         streams::web_socket(),
@@ -36,8 +30,14 @@ pub fn all() -> Vec<Case> {
         stopped::case(),
         clock_step::case(),
         quota::case(),
+        long_work::case(),
         drain::case(),
+        busy_background::case(),
+        idle_background::case(),
+        lock_upgrade::case(),
         at_the_threshold::case(),
+        short_bursts::case(),
+        moving_queue::case(),
         goes_on::case(),
     ]
 }
