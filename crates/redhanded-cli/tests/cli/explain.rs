@@ -69,6 +69,23 @@ fn three_days_of_three_processes_are_put_together() {
     assert_eq!(json["hints"].as_array().unwrap().len(), 0);
 }
 
+#[test]
+fn the_readme_shows_what_is_said() {
+    let readme = include_str!("../../../../README.md");
+    let place = Place::new();
+    place.write(
+        "log",
+        include_str!("../../../redhanded-report/fixtures/three_days.jsonl"),
+    );
+    let said = place.run(&["explain", "4be1", "log"]).ends(0);
+    assert_eq!(said.err, "");
+    assert!(
+        readme.contains(&format!("```text\n{}```", said.out)),
+        "{}",
+        said.out
+    );
+}
+
 /// Later looks at one culprit are one culprit, and of a process the line that knew most counts.
 #[test]
 fn a_culprit_counts_once_and_a_process_too() {
