@@ -245,6 +245,25 @@ fn older_and_newer_lines_are_read() {
     assert!(said.out.contains("query.sort = price"), "{}", said.out);
 }
 
+/// Counts that nobody can have counted, and that contradict each other.
+#[test]
+fn absurd_counts_prove_nothing() {
+    let place = Place::new();
+    let absurd = [(u64::MAX, u64::MAX), (u64::MAX, 1), (0, u64::MAX), (7, 3)];
+    for counts in absurd {
+        let lines: Vec<Report> = (1..=3).map(|n| culprit(n, n, "price", counts)).collect();
+        place.write("log", log(&lines));
+        place.write("one", line(&lines[0]));
+        for file in ["log", "one"] {
+            let json = place
+                .run(&["explain", "--json", FINGERPRINT, file])
+                .ends(0)
+                .json();
+            assert_eq!(json["shared"].as_array().unwrap().len(), 0, "{counts:?}");
+        }
+    }
+}
+
 #[test]
 fn nothing_in_a_log_can_steer_the_terminal() {
     let place = Place::new();
