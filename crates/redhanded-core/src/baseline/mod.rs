@@ -11,6 +11,8 @@ mod pace;
 mod reservoir;
 
 pub(crate) use pace::{Pace, Tag};
+#[cfg(all(test, not(redhanded_loom)))]
+pub(crate) use reservoir::route_named;
 pub(crate) use reservoir::{Sample, route_of};
 
 use crate::engine::{BaselineStats, Engine};

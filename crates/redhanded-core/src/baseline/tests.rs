@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::copied::kind;
-use crate::registry::{Fact, Slot};
+use crate::registry::Slot;
 use std::collections::HashMap;
 
 /// Opens and ends a request as the layer does it.
@@ -25,13 +25,8 @@ fn requests(engine: &'static Engine, count: u32, route: &str) {
 }
 
 fn targets(engine: &'static Engine, route: &str) -> Vec<Vec<u8>> {
-    let fact = Fact {
-        kind: kind::ROUTE,
-        bytes: route.as_bytes().to_vec(),
-        total: route.len() as u32,
-    };
     let mut found = Vec::new();
-    engine.baseline.of_route(route_of(&[fact]), |sample| {
+    engine.baseline.of_route(route_named(route), |sample| {
         let facts = sample.facts();
         let target = facts.into_iter().find(|f| f.kind == kind::TARGET);
         found.push(target.map(|f| f.bytes).unwrap_or_default());
@@ -173,4 +168,18 @@ fn a_route_is_told_from_words_as_from_facts() {
 fn a_sampled_slot_stays_small() {
     assert!(size_of::<Slot>() <= 1536);
     assert!(size_of::<Pace>() <= 1024);
+}
+
+#[test]
+fn labels_are_kept() {
+    let engine = engine();
+    let mut ticket = engine.open(None, |copy| copy.route("/x"));
+    let (key, generation) = ticket.identity().expect("a slot");
+    let slot = engine.registry.slot(key).expect("it is ours");
+    slot.extra(generation, |e| e.set_label("tenant", "acme".to_owned()));
+    ticket.end(How::Completed);
+    let mut labels = Vec::new();
+    let show = |sample: &Sample| labels.extend(sample.copied().labels);
+    engine.baseline.of_route(route_named("/x"), show);
+    assert_eq!((labels.len(), labels[0].value.as_str()), (1, "acme"));
 }
