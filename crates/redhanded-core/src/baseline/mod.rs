@@ -61,12 +61,15 @@ impl Baseline {
         slot.set_sampled(counted.into());
     }
 
-    /// Puts what lies on the desk into the reservoir. Waits for nobody's thread but ours.
+    /// Puts what lies on the desk into the reservoir; next time, if anybody is at either. The
+    /// watchdog does this, which waits for nobody.
     pub(crate) fn collect(&self) {
         if self.desk.is_empty() {
             return;
         }
-        let mut kept = self.kept.lock();
+        let Some(mut kept) = self.kept.try_lock() else {
+            return;
+        };
         self.desk.clear(|left, stands_for| {
             if kept.offer(left, stands_for, &self.noise) == Outcome::NoRoom {
                 self.missed.fetch_add(1, Ordering::Relaxed);
