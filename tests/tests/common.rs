@@ -13,7 +13,7 @@ fn after_a_crowd(seed: u32) -> Stall {
     let stall = Stall::of(&["shop", "nap"]).start();
     let mut asked = stall.get("/healthy");
     for n in 0..CROWD {
-        assert_eq!(asked.body_within(PATIENCE).is_some(), true, "request {n}");
+        assert!(asked.body_within(PATIENCE).is_some(), "request {n}");
         asked = asked.get_again(&target(seed.wrapping_mul(7_919).wrapping_add(n)));
     }
     assert!(asked.body_within(PATIENCE).is_some());
@@ -23,15 +23,15 @@ fn after_a_crowd(seed: u32) -> Stall {
 /// The request `n`: no sort that hangs, and no long word.
 fn target(n: u32) -> String {
     let n = n.wrapping_mul(2_654_435_761) >> 8;
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         return "/healthy?sort=price".to_owned();
     }
     let word = "x".repeat((n % 13) as usize);
     let mut target = format!("/shop/{}?q={word}&token=hunter{n}", n % 17);
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         target += &format!("&page={}", n % 40);
     }
-    if n % 4 == 0 {
+    if n.is_multiple_of(4) {
         target += ["&sort=date", "&sort=name"][(n / 4 % 2) as usize];
     }
     target

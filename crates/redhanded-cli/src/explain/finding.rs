@@ -100,7 +100,7 @@ fn hints(tallies: &[Tally], compared: u64) -> Vec<Hint> {
     let rare = tallies.iter().filter(|tally| {
         tally.with == tally.of
             && tally.baseline_of > 0
-            && (tally.of > 1 || tally.baseline_with * RARE <= tally.baseline_of)
+            && (tally.of > 1 || tally.baseline_with.saturating_mul(RARE) <= tally.baseline_of)
     });
     let mut best = BTreeMap::<&str, &Tally>::new();
     for tally in rare {

@@ -69,6 +69,23 @@ fn three_days_of_three_processes_are_put_together() {
     assert_eq!(json["hints"].as_array().unwrap().len(), 0);
 }
 
+#[test]
+fn the_readme_shows_what_is_said() {
+    let readme = include_str!("../../../../README.md");
+    let place = Place::new();
+    place.write(
+        "log",
+        include_str!("../../../redhanded-report/fixtures/three_days.jsonl"),
+    );
+    let said = place.run(&["explain", "4be1", "log"]).ends(0);
+    assert_eq!(said.err, "");
+    assert!(
+        readme.contains(&format!("```text\n{}```", said.out)),
+        "{}",
+        said.out
+    );
+}
+
 /// Later looks at one culprit are one culprit, and of a process the line that knew most counts.
 #[test]
 fn a_culprit_counts_once_and_a_process_too() {
@@ -226,6 +243,25 @@ fn older_and_newer_lines_are_read() {
     place.write("log", newer);
     let said = place.run(&["explain", FINGERPRINT, "log"]).ends(0);
     assert!(said.out.contains("query.sort = price"), "{}", said.out);
+}
+
+/// Counts that nobody can have counted, and that contradict each other.
+#[test]
+fn absurd_counts_prove_nothing() {
+    let place = Place::new();
+    let absurd = [(u64::MAX, u64::MAX), (u64::MAX, 1), (0, u64::MAX), (7, 3)];
+    for counts in absurd {
+        let lines: Vec<Report> = (1..=3).map(|n| culprit(n, n, "price", counts)).collect();
+        place.write("log", log(&lines));
+        place.write("one", line(&lines[0]));
+        for file in ["log", "one"] {
+            let json = place
+                .run(&["explain", "--json", FINGERPRINT, file])
+                .ends(0)
+                .json();
+            assert_eq!(json["shared"].as_array().unwrap().len(), 0, "{counts:?}");
+        }
+    }
 }
 
 #[test]

@@ -66,9 +66,12 @@ impl Desk {
         true
     }
 
-    /// Shows everything that was left, and for how many requests each stands; then it is gone.
+    /// Shows everything that was left, and for how many requests each stands; then it is gone. If
+    /// somebody is here, all stays: he may be off the CPU for long.
     pub(super) fn clear(&self, mut show: impl FnMut(&mut Left, u32)) {
-        let mut places = self.places.lock();
+        let Some(mut places) = self.places.try_lock() else {
+            return;
+        };
         let used = std::mem::take(&mut places.used);
         for left in places.left.iter_mut().take(used) {
             let stands_for = left.stands_for;

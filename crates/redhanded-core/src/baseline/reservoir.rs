@@ -173,6 +173,16 @@ pub(crate) fn route_of(facts: &[Fact]) -> u64 {
     })
 }
 
+/// The same, of a request's route as it is written.
+#[cfg(all(test, not(redhanded_loom)))]
+pub(crate) fn route_named(route: &str) -> u64 {
+    route_of(&[Fact {
+        kind: kind::ROUTE,
+        bytes: route.as_bytes().to_vec(),
+        total: route.len() as u32,
+    }])
+}
+
 /// The same, of words as a slot has them.
 fn route_in(words: &[u64]) -> u64 {
     let named = |wanted| records_in(words).find(|(head, _)| *head as u8 == wanted);

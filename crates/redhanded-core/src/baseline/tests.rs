@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::Config;
 use crate::copied::kind;
-use crate::registry::{Fact, Slot};
+use crate::registry::Slot;
 use std::collections::HashMap;
 
 /// Opens and ends a request as the layer does it.
@@ -25,13 +25,8 @@ fn requests(engine: &'static Engine, count: u32, route: &str) {
 }
 
 fn targets(engine: &'static Engine, route: &str) -> Vec<Vec<u8>> {
-    let fact = Fact {
-        kind: kind::ROUTE,
-        bytes: route.as_bytes().to_vec(),
-        total: route.len() as u32,
-    };
     let mut found = Vec::new();
-    engine.baseline.of_route(route_of(&[fact]), |sample| {
+    engine.baseline.of_route(route_named(route), |sample| {
         let facts = sample.facts();
         let target = facts.into_iter().find(|f| f.kind == kind::TARGET);
         found.push(target.map(|f| f.bytes).unwrap_or_default());
@@ -84,11 +79,13 @@ fn nobody_waits_for_the_lock() {
     let engine = engine();
     let held = engine.baseline.desk.hold();
     request(engine, "/x", "/x", How::Completed);
+    engine.baseline.collect();
     assert_eq!(engine.baseline.missed.load(Ordering::Relaxed), 1);
     drop(held);
     let _held = engine.baseline.kept.lock();
     (0..1_000).for_each(|n| request(engine, &format!("/{n}"), "/x", How::Completed));
     let missed = engine.baseline.missed.load(Ordering::Relaxed);
+    engine.baseline.collect();
     assert!(missed > 1, "there is room for so many, and not for more");
 }
 
@@ -173,4 +170,18 @@ fn a_route_is_told_from_words_as_from_facts() {
 fn a_sampled_slot_stays_small() {
     assert!(size_of::<Slot>() <= 1536);
     assert!(size_of::<Pace>() <= 1024);
+}
+
+#[test]
+fn labels_are_kept() {
+    let engine = engine();
+    let mut ticket = engine.open(None, |copy| copy.route("/x"));
+    let (key, generation) = ticket.identity().expect("a slot");
+    let slot = engine.registry.slot(key).expect("it is ours");
+    slot.extra(generation, |e| e.set_label("tenant", "acme".to_owned()));
+    ticket.end(How::Completed);
+    let mut labels = Vec::new();
+    let show = |sample: &Sample| labels.extend(sample.copied().labels);
+    engine.baseline.of_route(route_named("/x"), show);
+    assert_eq!((labels.len(), labels[0].value.as_str()), (1, "acme"));
 }

@@ -57,7 +57,7 @@ struct Normal {
 }
 
 impl Compare {
-    /// Tells in `report` how usual its request is, if it is a culprit so far.
+    /// Tells in `report` how usual its request is, if it is a culprit so far and that was not told.
     pub(super) fn tell_usual(
         &mut self,
         report: &mut Report,
@@ -65,14 +65,13 @@ impl Compare {
         baseline: &Baseline,
         (config, redactor): (&Config, &Redactor),
     ) {
-        let is_culprit = report.verdict.as_ref().is_some_and(is_culprit);
-        let Some(request) = report.request.as_ref().filter(|_| is_culprit) else {
+        let (Some(request), Some(evidence)) = (&report.request, &mut report.evidence) else {
             return;
         };
-        let normal = self.normal(route, baseline, config, redactor);
-        let usuals = normal.usuals(request);
-        if let Some(evidence) = &mut report.evidence {
-            evidence.baseline = Some(usuals);
+        let is_culprit = report.verdict.as_ref().is_some_and(is_culprit);
+        if is_culprit && evidence.baseline.is_none() {
+            let normal = self.normal(route, baseline, config, redactor);
+            evidence.baseline = Some(normal.usuals(request));
         }
     }
 

@@ -109,19 +109,16 @@ impl Clerk {
         let sampled = case.stacks.iter().chain(of_children);
         let stacks = sampled.map(|sampled| &sampled.stack).chain([&case.futures]);
         let raw_first = self.namer.is_slow(stacks);
-        let engine = self.engine;
-        let route = route_of(&case.copied);
-        let means = (&engine.config, &self.redactor);
-        self.compare
-            .tell_usual(&mut report, route, &engine.baseline, means);
         if raw_first {
+            self.tell_usual(&mut report, case);
             self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
         }
         self.put_names(case, &mut report);
-        let like = (case.fingerprint, route);
+        self.tell_usual(&mut report, case);
         let is_new = !self.remembered.is_culprit(&report);
+        let like = (case.fingerprint, route_of(&case.copied));
         self.compare
-            .name_common(&mut report, like, &engine.baseline, is_new);
+            .name_common(&mut report, like, &self.engine.baseline, is_new);
         if raw_first {
             report.event = Event::Symbolized;
         }
@@ -133,6 +130,15 @@ impl Clerk {
             .iter()
             .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
+    }
+
+    /// How usual it is among normal requests, if it is a culprit so far and it was not told yet.
+    fn tell_usual(&mut self, report: &mut Report, case: &Case) {
+        let engine = self.engine;
+        let means = (&engine.config, &self.redactor);
+        let route = route_of(&case.copied);
+        self.compare
+            .tell_usual(report, route, &engine.baseline, means);
     }
 
     fn put_names(&mut self, case: &Case, report: &mut Report) {

@@ -156,6 +156,36 @@ fn a_planted_parameter_is_found_alone() {
     );
 }
 
+/// Features of one parameter imply each other: the one that tells most is named, for all of them.
+#[test]
+fn what_says_the_same_is_named_once() {
+    let tally = |kind, value: &str, baseline_with| {
+        let feature = Feature::new("query.sort", kind, value);
+        Tally::new(feature, (4, 4), (baseline_with, 500))
+    };
+    let named = |tallies: &[Tally]| {
+        let found = over_represented(tallies, 50);
+        let texts = found.iter().map(|entry| entry.feature().to_string());
+        texts.collect::<Vec<_>>()
+    };
+    let mut tallies = [
+        tally(FeatureKind::Length, "8", 0),
+        tally(FeatureKind::Present, "", 0),
+        tally(FeatureKind::Value, "by-price", 0),
+        tally(FeatureKind::Text, "", 0),
+    ];
+    assert_eq!(named(&tallies), ["query.sort = by-price"]);
+    tallies.reverse();
+    assert_eq!(named(&tallies), ["query.sort = by-price"]);
+    let usual = [
+        tally(FeatureKind::Present, "", 5),
+        tally(FeatureKind::Length, "24", 2),
+        tally(FeatureKind::Length, "16", 2),
+        tally(FeatureKind::Length, "8", 4),
+    ];
+    assert_eq!(named(&usual), ["query.sort has 24 bytes or more"]);
+}
+
 /// Values that differ and are all long, numbers that differ and are all large: the class is named.
 #[test]
 fn a_shared_class_is_found() {

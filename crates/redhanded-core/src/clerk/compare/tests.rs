@@ -1,6 +1,6 @@
 use super::*;
 use crate::engine::Engine;
-use crate::registry::{Fact, Label};
+use crate::facts::Facts;
 use redhanded_report::{Class, Confidence, Event, Evidence, How};
 use std::net::SocketAddr;
 
@@ -50,22 +50,18 @@ impl Trial {
     }
 
     fn report(&self, target: &str, role: Role) -> (Report, u64) {
-        let fact = |kind, bytes: &[u8]| Fact {
-            kind,
-            bytes: bytes.to_vec(),
-            total: bytes.len() as u32,
+        let facts = Facts {
+            method: b"GET".to_vec(),
+            target: target.as_bytes().to_vec(),
+            target_bytes: target.len() as u32,
+            route: Some(ROUTE.to_owned()),
+            ..Facts::default()
         };
-        let copied = [
-            fact(copied::kind::METHOD, b"GET"),
-            fact(copied::kind::TARGET, target.as_bytes()),
-            fact(copied::kind::ROUTE, ROUTE.as_bytes()),
-        ];
-        let facts = copied::facts(&copied, &[], SystemTime::UNIX_EPOCH);
         let mut report = Report::new(Event::Caught, format!("{:026}", self.ids));
         report.request = Some(ask::request(&facts, &self.redactor));
         report.verdict = Some(Verdict::new(Class::CpuLoop, role, Confidence::Proved, ""));
         report.evidence = Some(Evidence::default());
-        (report, crate::baseline::route_of(&copied))
+        (report, crate::baseline::route_named(ROUTE))
     }
 
     fn caught(&mut self, fingerprint: u64, target: &str, role: Role) -> Report {
@@ -275,24 +271,4 @@ fn ten_thousand_fingerprints_and_routes_stay_bounded() {
     assert_eq!(one.features.len(), FEATURES);
     let sort = Feature::new("query.sort", FeatureKind::Present, "");
     assert_eq!(one.features.get(&sort), Some(&10_000));
-}
-
-#[test]
-fn labels_are_compared() {
-    let mut trial = Trial::new();
-    let mut sample = Sample::default();
-    sample.labels = vec![Label {
-        key: "tenant".into(),
-        value: "acme".into(),
-        cut: 0,
-    }];
-    let mut facts = copied::facts(&sample.facts(), &[], SystemTime::UNIX_EPOCH);
-    facts.labels = sample.copied().labels;
-    let told = features(&ask::traits(&facts, &trial.redactor));
-    assert!(
-        told.iter().any(|f| f.to_string() == "label.tenant = acme"),
-        "{told:?}"
-    );
-    let report = trial.caught(1, "/search/s", Role::Culprit);
-    assert_eq!(usuals(&report).requests, 0);
 }
