@@ -56,6 +56,19 @@ pub(super) fn compare_unpolled(verdict: &mut Verdict, named: &Named, calls: &[Ca
     }
 }
 
+/// Its names speak of a resolver: it waits for a name server, whose address its socket need not know.
+pub(super) fn asks_for_a_name(verdict: &mut Verdict, named: &Named) {
+    let waits = verdict.class == Class::StuckAwait && verdict.victim_of.is_none();
+    if waits && named.awaits && named.phase == Some(CallPhase::Dns) {
+        verdict.class = Class::UnreachableHost;
+        verdict.cause += "; by the names on its stack, it waits for a name server";
+        let mut peer = Peer::default();
+        peer.phase = Some(CallPhase::Dns.as_str().to_owned());
+        peer.inferred = true;
+        verdict.peer = Some(peer);
+    }
+}
+
 /// Who is polled all the time, and has only just begun to connect each time, connects again and again.
 pub(super) fn connects_again(verdict: &mut Verdict, named: &Named, polls_per_second: f64) {
     /// A connection takes one poll or two.

@@ -155,7 +155,6 @@ impl Clerk {
             if let Some(polling) = &case.observed.polling {
                 host::connects_again(verdict, &named, polling.polls_per_second);
             }
-            host::adopt_linked(verdict, &named, &case.observed.linked);
             host::adopt_connection(verdict, &named, &case.observed.connections);
             if named.culprit.is_none()
                 && verdict.role == Role::Culprit
@@ -170,6 +169,8 @@ impl Clerk {
                 &case.observed.referred,
                 self.remembered.others(&case.id),
             );
+            host::adopt_linked(verdict, &named, &case.observed.linked);
+            host::asks_for_a_name(verdict, &named);
             let held_bytes = case.observed.memory.as_ref().map_or(0, |m| m.held_bytes);
             growth::blame(verdict, &children, held_bytes);
             if let Some(evidence) = &mut report.evidence {

@@ -16,6 +16,7 @@ pub(super) fn all() -> Vec<Case> {
         pages::case_of_two(),
         pages::case_of_empty(),
         retry::case(),
+        retry::case_of_guarded(),
         replica::case(),
     ]
 }

@@ -18,10 +18,29 @@ pub(super) fn case() -> Case {
         truth: Truth {
             classes: &[Class::RepeatingCalls, Class::SpinLoop],
             function: Some("retry::connected"),
-            peer: Some("down"),
+            // A refused socket is gone before anybody can look at it: nothing tells the host
             ..Truth::default()
         },
         needs: Needs::default(),
+    }
+}
+
+/// The same with a guard around each attempt, which knows the host.
+pub(super) fn case_of_guarded() -> Case {
+    Case {
+        code: "B8c",
+        title: "the same with a guard around each attempt",
+        app: |_| {
+            let host = peers::closed("down");
+            Router::new().route("/stock", get(move || guarded(host)))
+        },
+        truth: Truth {
+            classes: &[Class::RepeatingCalls],
+            function: Some("retry::guarded"),
+            peer: Some("down"),
+            ..Truth::default()
+        },
+        ..case()
     }
 }
 
@@ -44,6 +63,16 @@ async fn connected(host: SocketAddr) -> TcpStream {
         let tried = TcpStream::connect(host).await; // <- here
         if let Ok(stream) = tried {
             return stream;
+        }
+    }
+}
+
+async fn guarded(host: SocketAddr) -> String {
+    loop {
+        let attempt = redhanded::outbound("stock", host.to_string());
+        let tried = attempt.try_run(TcpStream::connect(host)).await; // <- here
+        if let Ok(stream) = tried {
+            return format!("{:?}", stream.peer_addr());
         }
     }
 }

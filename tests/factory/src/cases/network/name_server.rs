@@ -21,7 +21,7 @@ pub(super) fn case() -> Case {
         truth: Truth {
             classes: &[Class::UnreachableHost],
             function: Some("name_server::resolve"),
-            peer: Some("name_server"),
+            // Its socket is not connected: the kernel does not know whom it asks
             param: Some(("host", "db.example.com")),
             // The resolver gives up after some attempts
             hang: Hang::Late,
