@@ -4,6 +4,7 @@ mod assemble;
 mod calls;
 mod children;
 mod compare;
+mod connection;
 mod growth;
 mod holder;
 mod host;
@@ -153,9 +154,9 @@ impl Clerk {
             }
             host::compare_unpolled(verdict, &named, &case.observed.calls);
             if let Some(polling) = &case.observed.polling {
-                host::connects_again(verdict, &named, polling.polls_per_second);
+                connection::connects_again(verdict, &named, polling.polls_per_second);
             }
-            host::adopt_connection(verdict, &named, &case.observed.connections);
+            connection::adopt_connection(verdict, &named, &case.observed.connections);
             if named.culprit.is_none()
                 && verdict.role == Role::Culprit
                 && !case.futures.frames.is_empty()
@@ -169,8 +170,8 @@ impl Clerk {
                 &case.observed.referred,
                 self.remembered.others(&case.id),
             );
-            host::adopt_linked(verdict, &named, &case.observed.linked);
-            host::asks_for_a_name(verdict, &named);
+            connection::adopt_linked(verdict, &named, &case.observed.linked);
+            connection::asks_for_a_name(verdict, &named);
             let held_bytes = case.observed.memory.as_ref().map_or(0, |m| m.held_bytes);
             growth::blame(verdict, &children, held_bytes);
             if let Some(evidence) = &mut report.evidence {
