@@ -171,7 +171,6 @@ mod tests {
     use super::super::refine::refine;
     use super::*;
     use crate::referred::Referred;
-    use redhanded_report::Frame;
 
     fn silent_peer() -> Verdict {
         let mut verdict = Verdict::new(
@@ -383,66 +382,6 @@ mod tests {
             (class, phase.as_deref()),
             (Class::UnreachableHost, Some("tls"))
         );
-    }
-
-    fn waiting_in_reqwest() -> Named {
-        let mut named = in_phase(None, &[WaitKind::Channel]);
-        let mut frame = Frame::default();
-        frame.function = Some("reqwest::async_impl::client::Pending::poll".into());
-        named.stacks[0].frames = vec![frame];
-        named
-    }
-
-    fn owing(name: &str) -> Peer {
-        let mut peer = Peer::default();
-        (peer.name, peer.port, peer.inferred) = (Some(name.into()), Some(443), true);
-        peer
-    }
-
-    fn stuck() -> Verdict {
-        Verdict::new(
-            Class::StuckAwait,
-            Role::Culprit,
-            Confidence::Likely,
-            "pending",
-        )
-    }
-
-    #[test]
-    fn a_pooled_connection_that_owes_an_answer_is_what_its_client_waits_for() {
-        let mut verdict = stuck();
-        adopt_connection(
-            &mut verdict,
-            &waiting_in_reqwest(),
-            &[owing("api"), owing("api")],
-        );
-        assert_eq!(
-            (verdict.class, verdict.confidence),
-            (Class::SilentPeer, Confidence::Likely)
-        );
-        let peer = verdict.peer.expect("named");
-        assert_eq!(peer.phase.as_deref(), Some("wait_headers"));
-        let mut several = stuck();
-        let hosts = [owing("api"), owing("db")];
-        adopt_connection(&mut several, &waiting_in_reqwest(), &hosts);
-        assert_eq!((several.class, several.peer), (Class::StuckAwait, None));
-        assert!(
-            several.cause.contains("api:443, db:443"),
-            "{}",
-            several.cause
-        );
-    }
-
-    /// The nearest innocents: a channel of the application's own, and nobody who owes anything.
-    #[test]
-    fn who_waits_for_something_else_is_not_given_a_host() {
-        let mut own = stuck();
-        let named = in_phase(None, &[WaitKind::Channel]);
-        adopt_connection(&mut own, &named, &[owing("api")]);
-        assert_eq!((own.class, own.peer), (Class::StuckAwait, None));
-        let mut nobody = stuck();
-        adopt_connection(&mut nobody, &waiting_in_reqwest(), &[]);
-        assert_eq!(nobody.class, Class::StuckAwait);
     }
 
     #[test]

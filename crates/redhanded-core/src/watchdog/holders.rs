@@ -2,7 +2,7 @@
 //!
 //! A guard or a permit is a reference to its lock, and so is the future that waits for one. What the
 //! waiter has at hand where it waits, and another request's future refers to as well, is held by that
-//! other, unless it waits as well: then its waker lies beside the reference.
+//! other, unless it waits as well: then its waker lies behind the reference.
 
 use crate::family;
 use crate::registry::{Mail, Slot};
@@ -15,9 +15,10 @@ const MOST_READ: usize = 256;
 const NEAR_FUTURES: usize = 4;
 /// So far from its beginning a leaf refers to what it waits for, in words.
 const NEAR_WORDS: usize = 12;
-/// A queued waiter's waker lies so near to its reference, in words: tokio's has it right behind, and the futures around
-/// it have theirs before.
-const WAITER_WORDS: usize = 5;
+/// A queued waiter's waker begins so near behind its reference, in words.
+const WAKER_WORDS: usize = 3;
+/// The futures around it have the same reference so near before, in words.
+const AROUND_WORDS: usize = 5;
 /// No more refer to what one request shares with its parts.
 const MANY: u64 = 1 << 16;
 /// Locks of futures are aligned to this.
@@ -168,14 +169,60 @@ fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mu
     }
 }
 
-/// Whether an object refers to one of `words` without waiting there: who waits has a waker beside it, data and vtable.
+/// Whether an object refers to one of `words` without waiting there.
 fn holds_any(object: &Object, words: &[u64], waker: [u64; 2]) -> bool {
-    let is_waker = |pair: &[u64]| pair == waker || (pair[0], pair[1]) == (waker[1], waker[0]);
-    let waits_at = |at: usize| {
-        let until = (at + WAITER_WORDS + 1).min(object.words.len());
-        let around = object.words.get(at.saturating_sub(WAITER_WORDS)..until);
-        around.is_some_and(|words| words.windows(2).any(is_waker))
+    let is_it = |at: usize| {
+        object
+            .words
+            .get(at)
+            .is_some_and(|word| words.binary_search(word).is_ok())
     };
-    let mut at = object.words.iter().enumerate();
-    at.any(|(at, word)| words.binary_search(word).is_ok() && !waits_at(at))
+    let waits_at =
+        |at: usize| (at..=at + AROUND_WORDS).any(|at| is_it(at) && is_queued(object, at, waker));
+    (0..object.words.len()).any(|at| is_it(at) && !waits_at(at))
+}
+
+/// Whether the reference at `at` is that of a queued waiter: its waker, data and vtable, follows.
+fn is_queued(object: &Object, at: usize, waker: [u64; 2]) -> bool {
+    let is_waker = |pair: &[u64]| pair == waker || (pair[0], pair[1]) == (waker[1], waker[0]);
+    let until = (at + 2 + WAKER_WORDS).min(object.words.len());
+    let behind = object.words.get(at + 1..until);
+    behind.is_some_and(|words| words.windows(2).any(is_waker))
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    const LOCK: u64 = 0x7f00_0000_1000;
+    const WAKER: [u64; 2] = [0x7f00_0000_2000, 0x5500_0000_3000];
+
+    fn holds(words: &[u64]) -> bool {
+        let mut object = Object::default();
+        object.words = words.to_vec();
+        holds_any(&object, &[LOCK], WAKER)
+    }
+
+    #[test]
+    fn a_reference_with_a_waker_behind_it_waits() {
+        assert!(!holds(&[1, LOCK, WAKER[1], WAKER[0], 0, 0]));
+        assert!(
+            !holds(&[LOCK, LOCK, LOCK, 7, WAKER[0], WAKER[1]]),
+            "and so do the futures around it"
+        );
+        assert!(!holds(&[1, 2, 3]));
+    }
+
+    #[test]
+    fn one_without_holds_whatever_else_is_waited_for() {
+        assert!(holds(&[LOCK, 0, 0]));
+        assert!(
+            holds(&[LOCK, 1, 2, 3, 4, 5, WAKER[1], WAKER[0]]),
+            "a timer beside a guard"
+        );
+        assert!(
+            holds(&[LOCK, 1, 2, 3, 4, 5, LOCK, WAKER[1], WAKER[0]]),
+            "a second lock of it"
+        );
+    }
 }
