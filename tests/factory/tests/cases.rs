@@ -1,54 +1,92 @@
-//! Every case hangs while nobody watches, and is caught and named when somebody does; nobody who is
-//! innocent is accused.
+//! Every case hangs while nobody watches, and the drill says what becomes of it when somebody does.
+//!
+//! That each is caught and named, and nobody accused who is innocent, is what `cargo xtask scoreboard` shows.
 
-use redhanded_factory::score;
+use redhanded_factory::cases::CORPUS;
 use redhanded_factory::stage::{self, Setup};
-use redhanded_factory::{Hang, all};
+use redhanded_factory::{Hang, all, many};
+use serde_json::Value;
 use std::collections::HashSet;
+use std::process::{Command, Output};
 
 #[test]
 fn codes_are_unique_and_culprits_are_marked() {
     let mut codes = HashSet::new();
     for case in all() {
-        assert!(codes.insert(case.code), "{} twice", case.code);
-        assert_eq!(
-            case.is_control(),
-            case.truth.hang == Hang::Never,
-            "{}",
-            case.code
-        );
+        let code = case.code;
+        assert!(codes.insert(code), "{code} twice");
+        assert_eq!(case.is_control(), case.truth.hang == Hang::Never, "{code}");
         let marked = !case.lines().is_empty();
         assert_eq!(
             marked,
             case.truth.function.is_some(),
-            "{}: a function has lines",
-            case.code
+            "{code}: a function has lines"
         );
+    }
+    for code in CORPUS {
+        assert!(codes.contains(code), "{code} is promised");
     }
 }
 
+/// In a crowd: nobody is answered any sooner for it.
 #[test]
 fn every_case_hangs_while_nobody_watches() {
     let setup = Setup::here();
-    let answered: Vec<String> = all()
-        .iter()
-        .filter_map(|case| stage::hangs_without(case, &setup).err())
-        .collect();
+    let mut answered = Vec::new();
+    let hangs = |case: &_| stage::hangs_without(case, &setup);
+    many::crowd(&all(), 4 * many::jobs(), hangs, |_, result| {
+        answered.extend(result.and_then(|hangs| hangs).err());
+        Ok(())
+    })
+    .expect("nothing is written");
     assert!(answered.is_empty(), "{answered:#?}");
 }
 
+fn drill(arguments: &[&str]) -> Output {
+    let mut drill = Command::new(env!("CARGO_BIN_EXE_redhanded-drill"));
+    drill.args(arguments).output().expect("it is built")
+}
+
 #[test]
-fn nobody_is_accused_wrongly() {
-    let setup = Setup::here();
-    let mut wrong = Vec::new();
-    for case in all().iter().filter(|case| case.is_control()) {
-        let judged = score::judge(case, &stage::run(case, &setup));
-        wrong.extend(
-            judged
-                .wrong
-                .iter()
-                .map(|words| format!("{}: {words}", case.code)),
-        );
+fn the_drill_has_a_line_a_case() {
+    let output = drill(&["e6", "N13"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        lines[0].starts_with("E6 ") && lines[0].contains(" ok     lost_wakeup, "),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("N13") && lines[1].ends_with(" ok     nobody accused"),
+        "{said}"
+    );
+    assert_eq!(lines[2..], ["2 of 2 as they must be"]);
+}
+
+#[test]
+fn the_drill_speaks_json() {
+    let output = drill(&["--json", "F1"]);
+    let object: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert!(output.status.success(), "{object}");
+    assert_eq!(
+        (&object["code"], &object["right"]),
+        (&"F1".into(), &true.into())
+    );
+    assert_eq!(object["verdict"]["class"], "silent_peer");
+    assert!(object["verdict"]["peer"]["port"].is_u64(), "{object}");
+}
+
+#[test]
+fn the_drill_refuses_what_it_does_not_know() {
+    for (arguments, words) in [
+        (&["Z9"][..], "no case \"Z9\"; there are A1, "),
+        (&["--fast"], "no option --fast"),
+        (&["--jobs"], "wants a number"),
+    ] {
+        let output = drill(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && output.stdout.is_empty(), "{said}");
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }
