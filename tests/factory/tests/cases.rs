@@ -66,12 +66,12 @@ fn the_drill_has_a_line_a_case() {
 
 #[test]
 fn the_drill_speaks_json() {
-    let output = drill(&["--json", "F1"]);
+    let output = drill(&["--json", "F1b"]);
     let object: Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert!(output.status.success(), "{object}");
     assert_eq!(
         (&object["code"], &object["right"]),
-        (&"F1".into(), &true.into())
+        (&"F1b".into(), &true.into())
     );
     assert_eq!(object["verdict"]["class"], "silent_peer");
     assert!(object["verdict"]["peer"]["port"].is_u64(), "{object}");
