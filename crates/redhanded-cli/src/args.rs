@@ -39,8 +39,7 @@ pub(crate) enum Command {
     /// Plays real causes of runaway requests, each in a process of its own on the loop-back, and things
     /// that look like them and must not be accused; a line for each says whether it was caught. Runs the
     /// program redhanded-drill, which is found beside this one or in PATH and is built from redhanded's
-    /// sources: `cargo build -p redhanded-factory`. Exit codes are that program's: 0 if all was as it
-    /// must be, 1 if not, 2 for usage.
+    /// sources: `cargo build -p redhanded-factory`. Its exit code is passed on.
     #[command(after_help = exit_codes())]
     Drill(Drill),
     /// Prints completions for a shell

@@ -1,7 +1,7 @@
 //! Every way to hang, each played once before your eyes: `redhanded-drill [--json] [--jobs N] [CODE…]`.
 //!
 //! The command `redhanded drill` is this. Exit code 0: all was as it must be; 1: something was missed or
-//! somebody accused wrongly; 2: usage.
+//! somebody accused wrongly; 2: usage; 3: it cannot be played or said.
 
 use redhanded_factory::score::{self, Judged};
 use redhanded_factory::stage::{self, Setup};
@@ -61,6 +61,10 @@ fn drill(wanted: &Wanted) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     let mut right = 0;
     let setup = Setup::here();
+    if !setup.program.is_file() {
+        let words = "the program factory is not beside this one: cargo build -p redhanded-factory";
+        return Err(io::Error::new(io::ErrorKind::NotFound, words));
+    }
     many::each(
         &wanted.cases,
         wanted.jobs,
