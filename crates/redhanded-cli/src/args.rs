@@ -34,6 +34,14 @@ pub(crate) enum Command {
     /// Follows a log, one line per runaway, through every rotation
     #[command(after_help = exit_codes())]
     Tail(Tail),
+    /// Lets every known way to hang happen once, and says what is seen of it
+    ///
+    /// Plays real causes of runaway requests, each in a process of its own on the loop-back, and things
+    /// that look like them and must not be accused; a line for each says whether it was caught. Runs the
+    /// program redhanded-drill, which is found beside this one or in PATH and is built from redhanded's
+    /// sources: `cargo build -p redhanded-factory`. Its exit code is passed on.
+    #[command(after_help = exit_codes())]
+    Drill(Drill),
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -110,6 +118,19 @@ pub(crate) struct Tail {
     #[arg(long)]
     pub(crate) all: bool,
     /// The records as they are in the log
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Drill {
+    /// What to play, such as `A1`; everything if none is named
+    #[arg(value_name = "CODE")]
+    pub(crate) codes: Vec<String>,
+    /// How many to play at a time, of those that do not disturb each other; default: as many as cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// One JSON object a case instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

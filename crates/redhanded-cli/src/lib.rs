@@ -6,9 +6,12 @@
 //! | `redhanded show ID [FILE]…` | one runaway as a page of text: verdict, request, stacks, how it ended |
 //! | `redhanded explain FINGERPRINT [FILE]…` | what the culprits of one fingerprint have in common and normal requests have not |
 //! | `redhanded tail [FILE]` | follows a log, one line per runaway, through every rotation |
+//! | `redhanded drill [CODE]…` | lets every known way to hang happen once, and says what is seen of it |
 //! | `redhanded completions SHELL`, `redhanded man [COMMAND]` | for the shell and for `man` |
 //!
-//! Of our crates it knows `redhanded-report` only: it has no code that watches, signals or unwinds.
+//! Of our crates it knows `redhanded-report` only: it has no code that watches, signals or unwinds. The drill
+//! has, and is therefore a program of its own, `redhanded-drill`, found beside this one or in `PATH`, which
+//! takes this one's place.
 //!
 //! Logs are JSON Lines, one [`redhanded_report::Report`] a line; `-` is standard input, and files
 //! that gzip has packed are read as they are. A line that is torn, foreign or longer than 16 MiB is
@@ -21,9 +24,9 @@
 //! | code | means |
 //! |---|---|
 //! | 0 | fine; also when the reader of our output has gone away |
-//! | 1 | nothing found: no such id, no culprit, an empty log |
+//! | 1 | nothing found: no such id, no culprit, an empty log; a drill in which one was missed |
 //! | 2 | usage: an unknown option, an id or a fingerprint that fits more than one |
-//! | 3 | a file could not be read, or the output not be written; what could be read is shown |
+//! | 3 | a file could not be read, or the output not be written; what could be read is shown; no drill is there |
 //!
 //! # What `top` counts
 //!
@@ -76,9 +79,13 @@
 //!   for), `shared` (array as `verdict.params` in the log: `name`, `kind`, `value`, `with`, `of`,
 //!   `baseline_with`, `baseline_of`, `p`; empty if chance explains it), `hints` (array, only where
 //!   nothing is shared: the same with `text` and `culprits_needed`, without `p`).
+//! - `drill`: one object a line and case: `format` (`"redhanded-drill/1"`), `code`, `title`, `control` (nobody may be
+//!   accused), `right`, `verdict` (the best on a culprit, as in the log), `verdict_after_ms` (beyond the
+//!   threshold), `accused_wrongly` (array of texts), `failed` (why it could not be played, or `null`).
 //! - `tail`: the records as they are in the log, characters that could steer a terminal escaped.
 
 mod args;
+mod drill;
 mod exit;
 mod explain;
 mod input;
@@ -133,6 +140,7 @@ fn perform(command: &Command, output: &mut Output) -> std::io::Result<Exit> {
         Command::Explain(asked) => explain::run(asked, output),
         Command::Top(asked) => top::run(asked, output),
         Command::Tail(asked) => tail::run(asked, output),
+        Command::Drill(asked) => Ok(drill::run(asked)),
         Command::Completions { shell } => manual::completions(*shell, output),
         Command::Man { command } => manual::page(command.as_deref(), output),
     }

@@ -1,17 +1,25 @@
 //! What differs between systems.
 
 #[cfg(not(unix))]
-pub(crate) use self::other::{Identity, identity, wait};
+pub(crate) use self::other::{Identity, become_it, identity, wait};
 #[cfg(unix)]
-pub(crate) use self::unix::{Identity, identity, wait};
+pub(crate) use self::unix::{Identity, become_it, identity, wait};
 
 #[cfg(unix)]
 mod unix {
+    use crate::exit::Exit;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::fs::Metadata;
     use std::io;
     use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
     use std::time::Duration;
+
+    /// This process becomes `command`, whose exit code is then its own; returns if that fails.
+    pub(crate) fn become_it(command: &mut Command) -> io::Result<Exit> {
+        Err(command.exec())
+    }
 
     /// What tells one file from another, whatever their names.
     pub(crate) type Identity = (u64, u64);
@@ -45,9 +53,22 @@ mod unix {
 
 #[cfg(not(unix))]
 mod other {
+    use crate::exit::Exit;
     use std::fs::Metadata;
     use std::io;
+    use std::process::Command;
     use std::time::Duration;
+
+    /// Runs `command` to its end and ends as it does.
+    pub(crate) fn become_it(command: &mut Command) -> io::Result<Exit> {
+        let code = command.status()?.code();
+        Ok(match code {
+            Some(0) => Exit::Fine,
+            Some(2) => Exit::Usage,
+            Some(3) => Exit::Unreadable,
+            _ => Exit::Nothing,
+        })
+    }
 
     /// Not known here.
     pub(crate) type Identity = ();

@@ -1,5 +1,6 @@
 //! One cause, and what is true of it.
 
+use crate::cases::CORPUS;
 use crate::{Ground, Play};
 use axum::Router;
 use redhanded::Builder;
@@ -87,6 +88,8 @@ pub struct Needs {
     pub install: Option<fn(Builder) -> Builder>,
     /// It is no use on a machine that is overloaded: its timing is its subject.
     pub idle_only: bool,
+    /// Nothing is played beside it, though no class of its says so.
+    pub alone: bool,
 }
 
 /// Standard output of a case's process, once it has told where it listens.
@@ -105,6 +108,28 @@ impl Case {
         let marked =
             |(i, line): (usize, &str)| line.trim_end().ends_with(MARK).then_some(i as u32 + 1);
         self.source.lines().enumerate().filter_map(marked).collect()
+    }
+
+    /// Whether the figures are promised for it; others that hang are a reserve.
+    pub fn is_corpus(&self) -> bool {
+        CORPUS.contains(&self.code)
+    }
+
+    /// Whether it burns CPU or measures time, so that another case beside it would change what it is.
+    pub fn plays_alone(&self) -> bool {
+        let burns = |class: &Class| {
+            matches!(
+                class,
+                Class::CpuLoop | Class::SpinLoop | Class::RepeatingCalls | Class::MemoryGrowth
+            )
+        };
+        let Needs {
+            alone,
+            idle_only,
+            quota,
+            ..
+        } = self.needs;
+        alone || idle_only || quota.is_some() || self.truth.classes.iter().any(burns)
     }
 
     /// Whether nobody may be accused in it.

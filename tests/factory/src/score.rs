@@ -3,7 +3,7 @@
 use crate::Case;
 use crate::play::Part;
 use crate::stage::Seen;
-use redhanded::report::{Class, Confidence, Report, Role, Verdict};
+use redhanded::report::{Class, Report, Role, Verdict};
 use std::collections::HashSet;
 
 /// How well a case was judged.
@@ -29,6 +29,8 @@ pub struct Judged {
     pub wrong: Vec<String>,
     /// It was a control: nobody is guilty.
     pub control: bool,
+    /// The report shows what was seen, whatever was concluded from it.
+    pub evidence: bool,
 }
 
 impl Judged {
@@ -37,13 +39,16 @@ impl Judged {
         self.class && self.function && self.role && self.peer != Some(false)
     }
 
-    /// Two points for every thing that is right, half of one for an honest "unknown", minus two for
-    /// each wrong accusation.
+    /// Nothing is missing and nobody innocent is accused.
+    pub fn is_right(&self) -> bool {
+        self.wrong.is_empty() && (self.control || self.is_settled())
+    }
+
+    /// One point for the right class or a control in peace, half of one for an "unknown" that shows its
+    /// evidence, minus two for each wrong accusation.
     pub fn points(&self) -> f64 {
-        let honest = self
-            .verdict
-            .as_ref()
-            .is_some_and(|v| v.class == Class::Unknown);
+        let unknown = |v: &Verdict| v.class == Class::Unknown;
+        let honest = self.evidence && self.verdict.as_ref().is_some_and(unknown);
         let class = match (self.class, honest) {
             (true, _) => 1.0,
             (false, true) => 0.5,
@@ -86,6 +91,8 @@ pub fn judge(case: &Case, seen: &Seen) -> Judged {
         .truth
         .param
         .map(|(name, value)| has_param(report, name, value));
+    let evidence = report.evidence.as_ref();
+    judged.evidence = evidence.is_some_and(|evidence| !evidence.stacks.is_empty());
     judged.verdict_after_ms = first_ms(case, seen, &report.id);
     judged.verdict = Some(found);
     judged
@@ -243,11 +250,35 @@ fn first_ms(case: &Case, seen: &Seen, id: &str) -> Option<f64> {
     Some(first.elapsed_ms? - first.slow_after_ms?)
 }
 
-/// How sure the verdict is, for tables.
-pub fn confidence(judged: &Judged) -> &'static str {
-    judged.verdict.as_ref().map_or("-", |v| match v.confidence {
-        Confidence::Proved => "proved",
-        Confidence::Likely => "likely",
-        _ => "suspected",
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redhanded::report::Confidence;
+
+    fn judged(class: Class, right: bool) -> Judged {
+        let verdict = Verdict::new(class, Role::Culprit, Confidence::Likely, "because");
+        Judged {
+            verdict: Some(verdict),
+            class: right,
+            ..Judged::default()
+        }
+    }
+
+    #[test]
+    fn points_are_counted_as_promised() {
+        assert_eq!(judged(Class::CpuLoop, true).points(), 1.0);
+        assert_eq!(judged(Class::CpuLoop, false).points(), 0.0);
+        let mut unknown = judged(Class::Unknown, false);
+        assert_eq!(unknown.points(), 0.0, "nothing to show");
+        unknown.evidence = true;
+        assert_eq!(unknown.points(), 0.5);
+        unknown.wrong = vec!["/a".to_owned(), "/b".to_owned()];
+        assert_eq!(unknown.points(), -3.5);
+        let control = Judged {
+            control: true,
+            ..Judged::default()
+        };
+        assert!(control.points() == 1.0 && control.is_right());
+        assert!(!Judged::default().is_right(), "not caught");
+    }
 }

@@ -1,6 +1,5 @@
 //! Where a case is played: its process, its clients, and what was reported.
 
-use crate::load::Load;
 use crate::play::{CLOCK, Part, Play, Sent};
 use crate::{Case, Hang, score};
 use redhanded::report::Report;
@@ -17,7 +16,7 @@ pub struct Setup {
     pub program: PathBuf,
     /// Workers, where the case does not say.
     pub workers: usize,
-    /// The machine has more to do than it can.
+    /// The machine has more to do than it can: somebody holds a [`Load`](crate::load::Load).
     pub overloaded: bool,
     /// The threshold, where the case does not say.
     pub slow_after: Duration,
@@ -61,7 +60,6 @@ pub struct Seen {
 pub fn run(case: &Case, setup: &Setup) -> Seen {
     let staged = start(case, setup, false);
     let stall = &staged.stall;
-    let _load = setup.overloaded.then(Load::begin);
     let slow_after = case.needs.slow_after.unwrap_or(setup.slow_after);
     let mut play = Play::new(stall, slow_after, workers(case, setup));
     (case.play)(&mut play);

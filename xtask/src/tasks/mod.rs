@@ -14,6 +14,7 @@ mod loom;
 mod million;
 mod outbound;
 mod readme;
+mod scoreboard;
 mod servers;
 mod stub;
 mod test;
@@ -32,7 +33,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 17] = [
+pub(crate) static ALL: [Task; 18] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -47,6 +48,7 @@ pub(crate) static ALL: [Task; 17] = [
     outbound::TASK,
     hammer::TASK,
     million::TASK,
+    scoreboard::TASK,
     budget::TASK,
     budget::BENCH,
     servers::TASK,

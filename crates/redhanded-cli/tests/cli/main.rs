@@ -6,6 +6,7 @@
 )]
 
 mod bad_input;
+mod drill;
 mod explain;
 mod manual;
 mod run;

@@ -14,6 +14,8 @@ fn exit_codes_are_documented_everywhere() {
         &["man", "top"],
         &["explain", "--help"],
         &["man", "explain"],
+        &["drill", "--help"],
+        &["man", "drill"],
     ] {
         let said = place.run(arguments).ends(0);
         for code in ["nothing found", "usage", "could not be read"] {
@@ -31,7 +33,7 @@ fn completions_know_every_command() {
     let place = Place::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let said = place.run(&["completions", shell]).ends(0);
-        for word in ["top", "show", "explain", "tail", "requests"] {
+        for word in ["top", "show", "explain", "tail", "drill", "requests"] {
             assert!(said.out.contains(word), "{shell}");
         }
     }

@@ -17,10 +17,11 @@ pub(super) fn name<'a>(
     others: impl Iterator<Item = &'a Report>,
 ) {
     let others: Vec<&Report> = others.collect();
-    if referred.unpolled && named.awaits {
-        is_in_an_unpolled_part(verdict);
-    } else if let Some(id) = referred.by.first() {
+    let rests = verdict.role != Role::Bystander;
+    if let Some(id) = referred.by.first() {
         is_held_by(verdict, id, referred, &others);
+    } else if referred.unpolled && named.awaits && rests {
+        is_in_an_unpolled_part(verdict);
     } else {
         guess(verdict, named, &others);
         if referred.itself && named.awaits && verdict.victim_of.is_none() {
@@ -231,7 +232,7 @@ mod tests {
     fn a_lock_that_a_part_of_the_request_has_that_nobody_polls_is_undriven() {
         let unpolled = Referred {
             unpolled: true,
-            ..by(&["01A"])
+            ..Referred::default()
         };
         let mut verdict = waiter(Class::StuckAwait);
         name(&mut verdict, &awaits(), &unpolled, [].into_iter());
@@ -239,6 +240,13 @@ mod tests {
             (verdict.class, verdict.role),
             (Class::Undriven, Role::Culprit)
         );
+        let mut held = waiter(Class::StuckAwait);
+        let by_another = Referred {
+            unpolled: true,
+            ..by(&["01A"])
+        };
+        name(&mut held, &awaits(), &by_another, [].into_iter());
+        assert_eq!(held.role, Role::Victim, "another has it");
         let mut blocked = waiter(Class::BlockedThread);
         name(&mut blocked, &Named::default(), &unpolled, [].into_iter());
         assert_eq!(

@@ -26,7 +26,7 @@ pub(super) struct Namer {
 type Loaded = (Symbolizer, Duration);
 
 /// Stacks with names, and what follows from them.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Named {
     pub(super) stacks: Vec<Stack>,
     pub(super) culprit: Option<Culprit>,

@@ -94,6 +94,7 @@ pub(super) fn waits_for_a_holder(verdict: &Verdict) -> bool {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use redhanded_report::{Event, Evidence, Frame, Stack, WaitingFor};
 
     fn waiter() -> Verdict {
@@ -230,5 +231,44 @@ mod tests {
             verdict.cause,
             "on CPU; all 20 samples are under app::search::matches (src/search.rs:12)"
         );
+    }
+
+    fn any_named() -> impl Strategy<Value = Named> {
+        let kinds = [
+            WaitKind::Lock,
+            WaitKind::Channel,
+            WaitKind::Socket,
+            WaitKind::Timer,
+            WaitKind::Task,
+        ];
+        let kinds = proptest::collection::vec(proptest::sample::select(kinds.to_vec()), 0..3);
+        let leaf = proptest::option::of(any::<String>());
+        (kinds, leaf, any::<bool>(), any::<bool>()).prop_map(|(kinds, leaf, awaits, set)| Named {
+            waiting_for: kinds.first().map(|kind| WaitingFor::new(*kind, "it")),
+            kinds,
+            leaf,
+            awaits,
+            waits_for_a_set: set,
+            ..Named::default()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn names_and_memory_prove_nothing(
+            named in any_named(),
+            by in proptest::collection::vec("[0-9A-Z]{0,3}", 0..3),
+            (unpolled, itself, empty_set, cut) in any::<(bool, bool, bool, bool)>(),
+            class in proptest::sample::select(vec![Class::StuckAwait, Class::BlockedThread, Class::PoolWait, Class::SilentPeer, Class::Unknown]),
+            held in any::<bool>(),
+        ) {
+            let referred = Referred { by, unpolled, itself, empty_set, cut };
+            let mut verdict = Verdict::new(class, Role::Culprit, Confidence::Likely, "seen");
+            let other = stuck_holder();
+            refine(&mut verdict, &named, 3, &referred, held.then_some(&other).into_iter());
+            prop_assert!(verdict.confidence < Confidence::Proved);
+            prop_assert!(verdict.victim_of.is_none() || verdict.role == Role::Victim, "{verdict:?}");
+            prop_assert!(verdict.class != Class::Undriven || verdict.holder.is_some());
+        }
     }
 }

@@ -1,23 +1,23 @@
-//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle | --overloaded] [--keep DIR] [CODE…]`.
+//! The verdicts on every case as a table: `scoreboard [--workers N]… [--idle] [--overloaded] [--corpus] [--jobs N] [--keep DIR] [CODE…]`.
 //!
-//! `--keep` writes what was reported of each case to `DIR/CODE-WORKERS.jsonl`.
+//! `--corpus` leaves the reserve out; `--keep` writes what was reported of each case to
+//! `DIR/CODE-WORKERS.jsonl`. Exit code 1: the figures are not what is promised.
 
-use redhanded_factory::score::{self, Judged};
+use redhanded_factory::figures::{Figures, Sums};
+use redhanded_factory::load::Load;
 use redhanded_factory::stage::{self, Seen, Setup};
-use redhanded_factory::{Case, all};
+use redhanded_factory::{Case, chosen, many, score, table};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// What the figures must reach: of all cases, those with the right class and with the right function.
-const CLASSES_MISSED: usize = 1;
-const FUNCTIONS_MISSED: usize = 2;
+use std::time::Instant;
 
 /// What to play, and under which circumstances.
 struct Wanted {
     workers: Vec<usize>,
     overloaded: Vec<bool>,
-    codes: Vec<String>,
+    cases: Vec<Case>,
+    jobs: usize,
     keep: Option<PathBuf>,
 }
 
@@ -33,171 +33,169 @@ fn main() -> ExitCode {
 }
 
 fn wanted() -> Result<Wanted, String> {
-    let mut wanted = Wanted {
-        workers: Vec::new(),
-        overloaded: Vec::new(),
-        codes: Vec::new(),
-        keep: None,
-    };
+    let (mut workers, mut overloaded, mut codes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut jobs, mut keep, mut corpus) = (many::jobs(), None, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} wants a value"));
         match arg.as_str() {
-            "--workers" => {
-                let value = args.next().ok_or("--workers wants a number")?;
-                let workers = value
-                    .parse()
-                    .map_err(|_| format!("--workers {value}: no number"))?;
-                wanted.workers.push(workers);
-            }
-            "--idle" => wanted.overloaded.push(false),
-            "--overloaded" => wanted.overloaded.push(true),
-            "--keep" => wanted.keep = Some(args.next().ok_or("--keep wants a directory")?.into()),
+            "--workers" => workers.push(number(&arg, &value()?)?),
+            "--jobs" => jobs = number(&arg, &value()?)?,
+            "--keep" => keep = Some(value()?.into()),
+            "--idle" => overloaded.push(false),
+            "--overloaded" => overloaded.push(true),
+            "--corpus" => corpus = true,
             option if option.starts_with('-') => {
                 return Err(format!("there is no option {option}"));
             }
-            code => wanted.codes.push(code.to_owned()),
+            _ => codes.push(arg),
         }
     }
-    if wanted.workers.is_empty() {
-        wanted.workers = vec![1, 2, 4];
-    }
-    if wanted.overloaded.is_empty() {
-        wanted.overloaded = vec![false, true];
-    }
-    Ok(wanted)
+    let mut cases = chosen(&codes)?;
+    cases.retain(|case| !corpus || case.is_corpus() || case.is_control());
+    let or = |said: Vec<usize>, default: &[usize]| {
+        if said.is_empty() {
+            default.to_vec()
+        } else {
+            said
+        }
+    };
+    Ok(Wanted {
+        workers: or(workers, &[1, 2, 4]),
+        overloaded: if overloaded.is_empty() {
+            vec![false, true]
+        } else {
+            overloaded
+        },
+        cases,
+        jobs,
+        keep,
+    })
 }
 
+fn number(option: &str, value: &str) -> Result<usize, String> {
+    let number = value.parse().ok();
+    number.ok_or_else(|| format!("{option} {value}: no number"))
+}
+
+/// All tables; whether the figures of each are what is promised.
 fn board(wanted: &Wanted) -> io::Result<bool> {
-    let is_wanted = |case: &Case| {
-        wanted.codes.is_empty()
-            || wanted
-                .codes
-                .iter()
-                .any(|w| w.eq_ignore_ascii_case(case.code))
-    };
-    let cases: Vec<Case> = all().into_iter().filter(is_wanted).collect();
-    let mut holds = true;
+    let mut all = Sums::default();
+    let mut broken = Vec::new();
     for overloaded in &wanted.overloaded {
+        let _load = overloaded.then(Load::begin);
         for workers in &wanted.workers {
             let setup = Setup {
                 workers: *workers,
                 overloaded: *overloaded,
                 ..Setup::here()
             };
-            holds &= table(&cases, &setup, wanted.keep.as_deref())?;
+            let sums = play(wanted, &setup)?;
+            broken.extend(
+                sums.broken()
+                    .into_iter()
+                    .map(|words| format!("{}: {words}", how(&setup))),
+            );
+            all.merge(&sums);
         }
     }
-    Ok(holds)
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nall tables")?;
+    say(&mut out, &all)?;
+    for words in &broken {
+        writeln!(out, "BROKEN: {words}")?;
+    }
+    if broken.is_empty() {
+        writeln!(out, "as promised")?;
+    }
+    Ok(broken.is_empty())
 }
 
-/// One table; whether its figures hold.
-fn table(cases: &[Case], setup: &Setup, keep: Option<&Path>) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    let how = if setup.overloaded {
+fn how(setup: &Setup) -> String {
+    let build = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
+    let load = if setup.overloaded {
         "overloaded"
     } else {
         "idle"
     };
-    writeln!(out, "\n{} workers, {how}", setup.workers)?;
-    writeln!(
-        out,
-        "{:4} {:16} {:10} {:5} {:8} {:4} {:5} {:5} {:4} {:>9} {:>6}",
-        "case",
-        "class",
-        "",
-        "class",
-        "function",
-        "line",
-        "host",
-        "param",
-        "role",
-        "after ms",
-        "points"
+    let s = if setup.workers == 1 { "" } else { "s" };
+    format!("{build}, {} worker{s}, {load}", setup.workers)
+}
+
+/// One table.
+fn play(wanted: &Wanted, setup: &Setup) -> io::Result<Sums> {
+    let begun = Instant::now();
+    let mut out = io::stdout().lock();
+    writeln!(out, "\n{}\n{}", how(setup), table::head())?;
+    let mut cases = wanted.cases.clone();
+    cases.retain(|case| !(setup.overloaded && case.needs.idle_only));
+    let mut sums = Sums::default();
+    many::each(
+        &cases,
+        wanted.jobs,
+        |case| stage::run(case, setup),
+        |case, seen| {
+            if let (Some(dir), Ok(seen)) = (&wanted.keep, &seen) {
+                write_records(dir, case, setup, seen)?;
+            }
+            row(&mut out, case, seen, group(&mut sums, case))
+        },
     )?;
-    let mut all = Vec::new();
-    for case in cases {
-        if setup.overloaded && case.needs.idle_only {
-            continue;
-        }
-        let seen = stage::run(case, setup);
-        if let Some(dir) = keep {
-            write_records(dir, case, setup, &seen)?;
-        }
-        let judged = score::judge(case, &seen);
-        row(&mut out, case, &judged)?;
-        all.push(judged);
+    say(&mut out, &sums)?;
+    writeln!(out, "{:.0} s", begun.elapsed().as_secs_f64())?;
+    Ok(sums)
+}
+
+fn group<'s>(sums: &'s mut Sums, case: &Case) -> &'s mut Figures {
+    if case.is_control() {
+        &mut sums.controls
+    } else if case.is_corpus() {
+        &mut sums.corpus
+    } else {
+        &mut sums.reserve
     }
-    sum(&mut out, &all)
+}
+
+fn row(
+    out: &mut impl Write,
+    case: &Case,
+    seen: Result<Seen, String>,
+    figures: &mut Figures,
+) -> io::Result<()> {
+    match seen {
+        Ok(seen) => {
+            let judged = score::judge(case, &seen);
+            figures.add(&judged);
+            writeln!(out, "{}", table::line(case, &judged))?;
+            for wrong in &judged.wrong {
+                writeln!(out, "      accused wrongly: {wrong}")?;
+            }
+        }
+        Err(words) => {
+            figures.add_unplayed(case.is_control());
+            writeln!(out, "{:5} NO play: {words}", case.code)?;
+        }
+    }
+    out.flush()
+}
+
+fn say(out: &mut impl Write, sums: &Sums) -> io::Result<()> {
+    sums.lines()
+        .iter()
+        .try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn write_records(dir: &Path, case: &Case, setup: &Setup, seen: &Seen) -> io::Result<()> {
-    let how = if setup.overloaded { "-overloaded" } else { "" };
-    let name = format!("{}-{}{how}.jsonl", case.code, setup.workers);
+    let load = if setup.overloaded { "-overloaded" } else { "" };
+    let name = format!("{}-{}{load}.jsonl", case.code, setup.workers);
     let mut file = std::fs::File::create(dir.join(name))?;
     for record in &seen.records {
         serde_json::to_writer(&mut file, record)?;
         writeln!(file)?;
     }
     Ok(())
-}
-
-fn row(out: &mut impl Write, case: &Case, judged: &Judged) -> io::Result<()> {
-    let yes = |right: bool| if right { "yes" } else { "NO" };
-    let maybe = |right: Option<bool>| right.map_or("", yes);
-    let class = judged.verdict.as_ref().map_or("-", |v| v.class.as_str());
-    let after = judged
-        .verdict_after_ms
-        .map(|ms| format!("{ms:.0}"))
-        .unwrap_or_default();
-    if judged.control {
-        writeln!(
-            out,
-            "{:4} {:73} {:>6}",
-            case.code,
-            "nobody is guilty",
-            judged.points()
-        )?;
-    } else {
-        writeln!(
-            out,
-            "{:4} {:16} {:10} {:5} {:8} {:4} {:5} {:5} {:4} {after:>9} {:>6}",
-            case.code,
-            class,
-            score::confidence(judged),
-            yes(judged.class),
-            yes(judged.function),
-            yes(judged.line),
-            maybe(judged.peer),
-            maybe(judged.param),
-            yes(judged.role),
-            judged.points()
-        )?;
-    }
-    for wrong in &judged.wrong {
-        writeln!(out, "     accused wrongly: {wrong}")?;
-    }
-    out.flush()
-}
-
-fn sum(out: &mut impl Write, all: &[Judged]) -> io::Result<bool> {
-    let cases: Vec<&Judged> = all.iter().filter(|judged| !judged.control).collect();
-    let count = |right: fn(&Judged) -> bool| cases.iter().filter(|judged| right(judged)).count();
-    let (classes, functions, lines) =
-        (count(|j| j.class), count(|j| j.function), count(|j| j.line));
-    let hosts = cases.iter().filter(|judged| judged.peer.is_some()).count();
-    let right_hosts = count(|judged| judged.peer == Some(true));
-    let wrong: usize = all.iter().map(|judged| judged.wrong.len()).sum();
-    let points: f64 = all.iter().map(Judged::points).sum();
-    writeln!(
-        out,
-        "class {classes}/{n}, function {functions}/{n}, line {lines}/{n}, host {right_hosts}/{hosts}, \
-         accused wrongly {wrong}, {points} points of {}",
-        all.len(),
-        n = cases.len()
-    )?;
-    let holds = classes + CLASSES_MISSED >= cases.len()
-        && functions + FUNCTIONS_MISSED >= cases.len()
-        && right_hosts == hosts
-        && wrong == 0;
-    Ok(holds)
 }

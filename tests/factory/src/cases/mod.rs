@@ -14,6 +14,12 @@ pub(crate) use cpu::hasher;
 
 use crate::Case;
 
+/// Codes of the causes that the figures are promised for.
+pub const CORPUS: [&str; 30] = [
+    "A1", "A3", "A6", "A8", "B2", "B4", "B7", "B8", "C1", "C2", "C5", "C6", "C8", "D1", "D5", "E1",
+    "E3", "E6", "E7", "F1", "F2", "F3", "F6", "F8", "F11", "G1", "G2", "H1", "H3", "M1",
+];
+
 /// All causes, in the order of their codes.
 pub fn all() -> Vec<Case> {
     let mut all = [

@@ -20,7 +20,10 @@ pub(super) fn case() -> Case {
             hang: Hang::Never,
             ..Truth::default()
         },
-        needs: Needs::default(),
+        needs: Needs {
+            alone: true,
+            ..Needs::default()
+        },
     }
 }
 

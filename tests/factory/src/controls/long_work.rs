@@ -32,6 +32,7 @@ pub(super) fn case() -> Case {
                     .route("/changes", redhanded::long_lived())
             }),
             watched_for: Some(Duration::from_secs(4)),
+            alone: true,
             ..Needs::default()
         },
     }
