@@ -306,7 +306,7 @@ impl OpenCase {
         if !(stood && enough || out_of_patience) {
             return None;
         }
-        let (poll, thread) = standing.observe(parts.sampler, now_ns);
+        let (poll, thread) = standing.observe(parts.sampler, parts.clocks, now_ns);
         let near = standing.samples.back().map(|sample| sample.near.clone());
         let stacks = standing.stacks();
         let more = if burst::disagree(&stacks) && parts.bursts.may_take(now_ns) {
