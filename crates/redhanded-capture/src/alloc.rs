@@ -10,6 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// A thread tells the process what it has counted whenever it comes to so many bytes.
@@ -100,6 +101,89 @@ pub fn charge_to(account: Option<&'static Account>) -> Option<&'static Account> 
     HERE.try_with(|here| here.account.replace(account))
         .ok()
         .flatten()
+}
+
+/// Threads that may be set apart at once.
+const MOST_APART: usize = 32;
+
+/// The accounts of threads that are set apart.
+static APART: [Apart; MOST_APART] = [const { Apart::new() }; MOST_APART];
+
+struct Apart {
+    is_taken: AtomicBool,
+    account: Account,
+}
+
+impl Apart {
+    const fn new() -> Self {
+        Self {
+            is_taken: AtomicBool::new(false),
+            account: Account::new(),
+        }
+    }
+
+    /// One writer after the other: the next sees what the last has written.
+    fn take(&self) -> bool {
+        let taken = &self.is_taken;
+        taken
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+/// This thread is set apart until this is dropped.
+#[derive(Debug)]
+#[must_use = "a thread is set apart for as long as this lives"]
+pub struct SetApart {
+    nth: Option<usize>,
+    before: Option<&'static Account>,
+    /// It belongs to the thread.
+    _here: PhantomData<*const ()>,
+}
+
+/// From now on what this thread allocates is neither the application's nor nobody's: it works for those who look, not
+/// for those who are looked at. Beyond 32 such threads at once it is nobody's, as before.
+///
+/// ```
+/// use redhanded_capture::alloc::{apart_bytes, set_apart};
+///
+/// let apart = set_apart();
+/// let ours = vec![0_u8; 100];
+/// drop(ours);
+/// drop(apart);
+/// assert_eq!(apart_bytes(), 0);
+/// ```
+pub fn set_apart() -> SetApart {
+    let nth = APART.iter().position(Apart::take);
+    let account = nth.and_then(|nth| APART.get(nth)).map(|a| &a.account);
+    SetApart {
+        nth,
+        before: account.and_then(|account| charge_to(Some(account))),
+        _here: PhantomData,
+    }
+}
+
+impl Drop for SetApart {
+    fn drop(&mut self) {
+        let Some(apart) = self.nth.and_then(|nth| APART.get(nth)) else {
+            return;
+        };
+        charge_to(self.before);
+        apart.is_taken.store(false, Ordering::Release);
+    }
+}
+
+/// Bytes that threads which are [set apart](set_apart), or were, have allocated and not freed; [`live_bytes`] has them
+/// too.
+pub fn apart_bytes() -> i64 {
+    let held = |apart: &Apart| {
+        let account = &apart.account;
+        account
+            .allocated()
+            .wrapping_sub(account.freed())
+            .cast_signed()
+    };
+    APART.iter().map(held).fold(0, i64::wrapping_add)
 }
 
 /// Whether allocations are counted: [`Counting`] was found to be the program's global allocator.
@@ -289,6 +373,35 @@ mod tests {
 
     fn layout(bytes: usize) -> Layout {
         Layout::from_size_align(bytes, 8).expect("a layout")
+    }
+
+    #[test]
+    fn what_threads_hold_that_are_set_apart_is_known_and_stays_when_they_end() {
+        let _alone = alone();
+        let (before, unowned) = (apart_bytes(), unowned_bytes());
+        let keep = std::thread::spawn(|| {
+            let _apart = set_apart();
+            // SAFETY: not empty.
+            unsafe { Counting::new(Small).alloc_zeroed(layout(1000)) as usize }
+        });
+        let keep = keep.join().expect("no panic");
+        assert_eq!(apart_bytes() - before, 1000);
+        let apart = set_apart();
+        let many: Vec<*mut u8> = (0..100)
+            // SAFETY: not empty.
+            .map(|_| unsafe { Counting::new(Small).alloc(layout(1000)) })
+            .collect();
+        assert_eq!(apart_bytes() - before, 101_000);
+        for block in many.into_iter().chain([keep as *mut u8]) {
+            // SAFETY: allocated above with this layout.
+            unsafe { Counting::new(Small).dealloc(block, layout(1000)) };
+        }
+        assert_eq!(apart_bytes(), before);
+        let others = unowned_bytes() - unowned;
+        assert!(others.abs() <= BATCH, "{others}");
+        drop(apart);
+        let outside = charge_to(None);
+        assert!(outside.is_none(), "charged to nobody again");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::engine::{Engine, Stats};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, SlowLog, Target};
 use crate::watchdog::Watchdog;
-use redhanded_capture::alloc::detect;
+use redhanded_capture::alloc::{detect, set_apart};
 use redhanded_capture::{Abilities, Sampler, outlook};
 use std::path::Path;
 use std::sync::Arc;
@@ -112,6 +112,10 @@ fn spawn(
     name: &str,
     run: impl FnOnce() + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, Error> {
+    let run = move || {
+        let _apart = set_apart();
+        run();
+    };
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map_err(|e| Error::io(format!("the thread {name} could not be started"), e))
 }

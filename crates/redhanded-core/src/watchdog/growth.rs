@@ -11,7 +11,7 @@ use crate::memory::balance;
 use crate::registry::{After, Key, Slot, WORTH_TELLING};
 use crate::verdict::{Growth, Memory, Observed, grows};
 use crate::worker::Worker;
-use redhanded_capture::alloc::{is_counting, live_bytes, unowned_bytes};
+use redhanded_capture::alloc::{apart_bytes, is_counting, live_bytes, unowned_bytes};
 use std::collections::{HashMap, VecDeque};
 
 /// Requests that are followed at once.
@@ -219,7 +219,8 @@ impl Followed {
         self.readings.push_back(Reading {
             at_ns,
             held: balance(self.slot).held,
-            process: live_bytes(),
+            // Names that are loaded meanwhile are tens of megabytes, and none of the application's.
+            process: live_bytes().wrapping_sub(apart_bytes()),
             unowned: unowned_bytes(),
         });
     }
