@@ -58,6 +58,10 @@ pub struct Observed {
     /// waits for can be held is known when its stack has names.
     #[serde(default)]
     pub referred: Referred,
+    /// Threads of the blocking pool of its runtime, if it does not begin what it is given. No rule looks at it:
+    /// whether it waits for one is known when its stack has names.
+    #[serde(default)]
+    pub full_pool: Option<u32>,
     /// What has come of a request that is not whole.
     #[serde(default)]
     pub received: Option<Received>,
