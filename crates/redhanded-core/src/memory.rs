@@ -6,15 +6,30 @@
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Slot, WORTH_TELLING};
-use redhanded_capture::alloc::{Account, is_counting};
+use parking_lot::Mutex;
+use redhanded_capture::alloc::{Account, is_counting, live_bytes};
+
+/// What threads of ours have allocated and freed. There are few of them: three an install.
+static OWN_BOOKS: Mutex<Vec<&'static Account>> = Mutex::new(Vec::new());
 
 /// What this thread of ours allocates from now on stands in books of its own: names take megabytes, and
 /// are no sign of anything. Takes a few bytes for ever.
 pub(crate) fn keep_own_books() {
     if is_counting() {
         let books: &'static Account = Box::leak(Box::default());
+        OWN_BOOKS.lock().push(books);
         books.enter();
     }
+}
+
+/// What the application holds of memory, and not we, in bytes; an upper bound, as it may free what we have made.
+pub(crate) fn of_the_application() -> i64 {
+    let books = OWN_BOOKS.lock();
+    let ours = books
+        .iter()
+        .map(|own| own.allocated().wrapping_sub(own.freed()));
+    let ours = ours.fold(0_u64, u64::wrapping_add);
+    live_bytes().wrapping_sub(ours.cast_signed())
 }
 
 /// This thread works for the request in `slot` from now on, which has not yet entered its poll.

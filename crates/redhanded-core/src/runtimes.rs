@@ -15,6 +15,7 @@ struct Known {
     number: u64,
     /// Keeps what all handles of a runtime share, not the runtime, until none of its threads is left.
     metrics: RuntimeMetrics,
+    handle: Handle,
     one_thread: bool,
 }
 
@@ -57,6 +58,7 @@ pub(crate) fn here() -> Here {
         known.push(Known {
             number,
             metrics,
+            handle: handle.clone(),
             one_thread: handle.runtime_flavor() == RuntimeFlavor::CurrentThread,
         });
     }
@@ -77,6 +79,19 @@ pub(crate) fn all(alive: &[u64]) -> Vec<RuntimeSeen> {
     // What a runtime leaves may run code of the application: not under our lock.
     drop(gone);
     seen
+}
+
+/// Hands `closure` to the blocking pool of a runtime that is known; `false` if it is not. tokio panics if the
+/// pool has no thread and the machine gives it none: only for a pool that has one.
+pub(crate) fn hand_over(number: u64, closure: impl FnOnce() + Send + 'static) -> bool {
+    let handle = {
+        let known = KNOWN.lock();
+        let found = known.iter().find(|k| k.number == number);
+        found.map(|k| k.handle.clone())
+    };
+    let Some(handle) = handle else { return false };
+    drop(handle.spawn_blocking(closure));
+    true
 }
 
 impl Known {

@@ -80,16 +80,22 @@ fn is_held_by(verdict: &mut Verdict, id: &str, referred: &Referred, others: &[&R
 fn guess(verdict: &mut Verdict, named: &Named, others: &[&Report]) {
     let may_hold = |r: &&Report| {
         let found = r.verdict.as_ref();
-        found.is_some_and(|v| {
-            v.role == Role::Culprit && v.class != Class::Unknown && !waits_for_a_holder(v)
+        found.is_some_and(|v| match (v.role, v.class) {
+            (Role::Culprit, class) => class != Class::Unknown && !waits_for_a_holder(v),
+            // What it holds while its client is slow, others wait for; that a client is slow is no sign by itself.
+            (_, Class::ClientStalled) => meets(named, r) || shares_a_limit(named, r),
+            _ => false,
         })
     };
     let suspects: Vec<&Report> = others.iter().copied().filter(may_hold).collect();
+    let of_a_limit = |r: &&&Report| shares_a_limit(named, r);
+    let with_permits = suspects.iter().filter(of_a_limit).count() > 0;
     let meeting: Vec<&&Report> = match peer_name(verdict) {
         Some(name) if verdict.class == Class::PoolWait => {
             let same = |r: &&&Report| r.verdict.as_ref().and_then(peer_name) == Some(name);
             suspects.iter().filter(same).collect()
         }
+        _ if with_permits => suspects.iter().filter(of_a_limit).collect(),
         _ => suspects.iter().filter(|r| meets(named, r)).collect(),
     };
     verdict.confidence = verdict.confidence.min(Confidence::Suspected);
@@ -99,6 +105,17 @@ fn guess(verdict: &mut Verdict, named: &Named, others: &[&Report]) {
     }
     verdict.role = Role::Victim;
     match meeting.as_slice() {
+        // Any of them keeps a permit from this one.
+        [oldest, rest @ ..] if with_permits => {
+            let more = match rest.len() {
+                0 => String::new(),
+                1 => " and another".to_owned(),
+                n => format!(" and {n} others"),
+            };
+            verdict.cause += &format!("; {}{more} may have the permits of its limit", oldest.id);
+            verdict.victim_of = Some(oldest.id.clone());
+            verdict.holder = Some(oldest.id.clone());
+        }
         [one] => {
             verdict.victim_of = Some(one.id.clone());
             verdict.holder = Some(one.id.clone());
@@ -134,6 +151,32 @@ fn meets(named: &Named, other: &Report) -> bool {
     user_functions(theirs).any(|f| mine.contains(f))
 }
 
+/// The path of tower's concurrency limit, whose permit a request has for as long as its handler runs.
+const LIMIT: &str = "tower::limit::concurrency::";
+
+/// Whether one waits for a permit of tower's limit on concurrency and the other runs with one: its future is
+/// around those of the handler. Whether it is one and the same limit the names do not say.
+fn shares_a_limit(named: &Named, other: &Report) -> bool {
+    let theirs = other
+        .evidence
+        .as_ref()
+        .map(|e| e.stacks.as_slice())
+        .unwrap_or_default();
+    is_in_limit(&named.stacks, "service::ConcurrencyLimit")
+        && is_in_limit(theirs, "future::ResponseFuture")
+}
+
+fn is_in_limit(stacks: &[Stack], part: &str) -> bool {
+    let mut frames = stacks.iter().flat_map(|s| &s.frames);
+    frames.any(|f| {
+        let rest = f
+            .function
+            .as_deref()
+            .and_then(|name| name.split_once(LIMIT));
+        rest.is_some_and(|(_, rest)| rest.starts_with(part))
+    })
+}
+
 fn user_functions(stacks: &[Stack]) -> impl Iterator<Item = &str> {
     stacks
         .iter()
@@ -145,7 +188,7 @@ fn user_functions(stacks: &[Stack]) -> impl Iterator<Item = &str> {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
-    use redhanded_report::{Event, WaitKind, WaitingFor};
+    use redhanded_report::{Event, Evidence, Frame, WaitKind, WaitingFor};
 
     fn waiter(class: Class) -> Verdict {
         let mut verdict = Verdict::new(class, Role::Culprit, Confidence::Likely, "waits");
@@ -165,6 +208,39 @@ mod tests {
             by: ids.iter().map(|id| (*id).to_owned()).collect(),
             ..Referred::default()
         }
+    }
+
+    fn stack(functions: &[&str]) -> Vec<Stack> {
+        let frame = |name: &&str| {
+            let mut frame = Frame::default();
+            frame.function = Some((*name).to_owned());
+            frame.user = name.starts_with("shop::");
+            frame
+        };
+        let mut stack = Stack::default();
+        stack.frames = functions.iter().map(frame).collect();
+        vec![stack]
+    }
+
+    fn waits_in(functions: &[&str]) -> Named {
+        Named {
+            stacks: stack(functions),
+            ..awaits()
+        }
+    }
+
+    fn slow_client(id: &str, functions: &[&str]) -> Report {
+        let mut report = Report::new(Event::Caught, id);
+        report.verdict = Some(Verdict::new(
+            Class::ClientStalled,
+            Role::Bystander,
+            Confidence::Likely,
+            "its client is slow",
+        ));
+        let mut evidence = Evidence::default();
+        evidence.stacks = stack(functions);
+        report.evidence = Some(evidence);
+        report
     }
 
     fn holder(role: Role) -> Report {
@@ -254,5 +330,73 @@ mod tests {
             Class::BlockedThread,
             "a thread polls nothing"
         );
+    }
+
+    /// As recorded: who waits for a permit is polled for readiness, who has one is inside of the limit's future.
+    const WAITS: [&str; 3] = [
+        "tokio::sync::semaphore::Semaphore::acquire_many_owned",
+        "<tower::limit::concurrency::service::ConcurrencyLimit<S> as tower_service::Service<Request>>::poll_ready",
+        "<tower::util::oneshot::Oneshot<S,Req> as core::future::future::Future>::poll",
+    ];
+    const HAS_A_PERMIT: [&str; 2] = [
+        "hyper::body::chan::Receiver::poll_next",
+        "<tower::limit::concurrency::future::ResponseFuture<F> as core::future::future::Future>::poll",
+    ];
+
+    #[test]
+    fn who_waits_for_a_permit_that_slow_clients_hold_is_their_victim() {
+        let slow = ["01A", "01B"].map(|id| slow_client(id, &HAS_A_PERMIT));
+        let mut verdict = waiter(Class::StuckAwait);
+        name(
+            &mut verdict,
+            &waits_in(&WAITS),
+            &Referred::default(),
+            slow.iter(),
+        );
+        assert_eq!(
+            (verdict.role, verdict.confidence),
+            (Role::Victim, Confidence::Suspected)
+        );
+        assert_eq!(verdict.holder.as_deref(), Some("01A"));
+        assert_eq!(verdict.victim_of, verdict.holder);
+        assert_eq!(
+            verdict.cause,
+            "waits; 01A and another may have the permits of its limit"
+        );
+    }
+
+    #[test]
+    fn a_slow_client_elsewhere_excuses_nobody() {
+        let elsewhere = slow_client("01A", &["shop::upload"]);
+        let mut verdict = waiter(Class::StuckAwait);
+        let named = waits_in(&["shop::buy"]);
+        name(
+            &mut verdict,
+            &named,
+            &Referred::default(),
+            [&elsewhere].into_iter(),
+        );
+        assert_eq!(
+            (verdict.role, verdict.victim_of.is_none()),
+            (Role::Culprit, true)
+        );
+        let same = slow_client("01A", &["shop::buy"]);
+        let mut verdict = waiter(Class::StuckAwait);
+        name(
+            &mut verdict,
+            &named,
+            &Referred::default(),
+            [&same].into_iter(),
+        );
+        assert_eq!(verdict.role, Role::Victim, "{}", verdict.cause);
+        let unlimited = slow_client("01A", &["hyper::body::chan::Receiver::poll_next"]);
+        let mut verdict = waiter(Class::StuckAwait);
+        name(
+            &mut verdict,
+            &waits_in(&WAITS),
+            &Referred::default(),
+            [&unlimited].into_iter(),
+        );
+        assert_eq!(verdict.role, Role::Culprit, "{}", verdict.cause);
     }
 }

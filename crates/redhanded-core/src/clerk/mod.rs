@@ -10,6 +10,7 @@ mod holder;
 mod host;
 mod naming;
 mod phase;
+mod pool;
 mod refine;
 mod remembered;
 
@@ -177,6 +178,10 @@ impl Clerk {
             if let Some(evidence) = &mut report.evidence {
                 let missing = children::judge(verdict, &children);
                 evidence.missing.extend(missing);
+            }
+            if let Some(threads) = case.observed.full_pool.filter(|_| children.is_empty()) {
+                let others = self.remembered.others(&case.id);
+                pool::queue(verdict, &case.id, threads, others);
             }
             self.remembered.join_victims(&case.id, verdict);
             if report.phase == Some(Phase::Handler) && refine::waits_for_its_client(verdict) {

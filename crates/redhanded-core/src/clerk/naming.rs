@@ -3,6 +3,7 @@
 use super::phase;
 use crate::calls::CallPhase;
 use crate::case::Sampled;
+use crate::memory;
 use redhanded_capture::{RawStack, Symbolizer, classify_leaf, futures_of, trim_await};
 use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -62,6 +63,7 @@ impl Namer {
         }
         let (send, loading) = sync_channel(1);
         let load = move || {
+            memory::keep_own_books();
             let begun = Instant::now();
             let mut symbolizer = Symbolizer::new();
             symbolizer.symbolize(&stack);

@@ -65,6 +65,10 @@ pub struct Observed {
     /// waits for can be held is known when its stack has names.
     #[serde(default)]
     pub referred: Referred,
+    /// Threads of the blocking pool of its runtime, if it does not begin what it is given. No rule looks at it:
+    /// whether it waits for one is known when its stack has names.
+    #[serde(default)]
+    pub full_pool: Option<u32>,
     /// What has come of a request that is not whole.
     #[serde(default)]
     pub received: Option<Received>,
@@ -116,6 +120,9 @@ pub struct StandingPoll {
     pub cpu_ms: Option<f64>,
     /// Time it was runnable without a CPU in the window.
     pub run_queue_wait_ms: Option<f64>,
+    /// For how long the CPU quota may have kept it from running in the window, at most.
+    #[serde(default)]
+    pub throttled_ms: Option<f64>,
     /// Time slices it got in the window: zero means that it never ran.
     pub timeslices: Option<u64>,
     /// The system call of all sleeping samples, if it was one and the same.
@@ -283,6 +290,12 @@ impl StandingPoll {
         let mostly_asleep =
             self.asleep > 0 && f64::from(self.asleep) >= 0.5 * f64::from(self.samples);
         mostly_asleep && self.busy_share().is_none_or(|share| share < 0.5)
+    }
+
+    /// How much of its wait for a CPU the quota may be the reason of, in milliseconds, if that is most of the window.
+    pub(crate) fn mostly_throttled_ms(&self) -> Option<f64> {
+        let kept_ms = self.run_queue_wait_ms?.min(self.throttled_ms?);
+        (self.window_ms >= 50.0 && kept_ms >= 0.5 * self.window_ms).then_some(kept_ms)
     }
 
     /// CPU time and time spent waiting for a CPU, as a share of the window; `None` for windows so

@@ -19,6 +19,7 @@ mod silent_peer;
 mod spin_loop;
 mod starved;
 mod stuck_await;
+mod throttled;
 mod undriven;
 mod unknown;
 mod unreachable_host;
@@ -39,8 +40,9 @@ use redhanded_report::{Confidence, Verdict};
 type Rule = fn(&Observed) -> Option<Verdict>;
 
 /// The rules, the more specific first.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     starved::rule,
+    throttled::rule,
     cpu_loop::rule,
     pool_wait::rule,
     unreachable_host::rule,
@@ -170,6 +172,41 @@ mod tests {
         let poll = observed.poll.as_mut().expect("inside");
         (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(300.0), Some(1590.0));
         assert_eq!(judge(&observed).class, Class::CpuLoop);
+    }
+
+    /// As recorded of 80 ms of work on a crowded machine: nearly all of the time it only waited.
+    #[test]
+    fn who_hardly_had_a_cpu_is_not_proved_to_loop() {
+        let mut observed = spinning();
+        observed.elapsed_ms = 571.0;
+        observed.slow_after_ms = 500.0;
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.stood_ms, poll.window_ms) = (571.0, 571.0);
+        (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(13.0), Some(550.0));
+        let confidence = |observed: &Observed| judge(observed).confidence;
+        assert_eq!(confidence(&observed), Confidence::Suspected);
+        assert!(
+            judge(&observed)
+                .cause
+                .contains("13 ms of it as CPU time and 550 ms waiting for a CPU"),
+            "{}",
+            judge(&observed).cause
+        );
+        let mut poll = observed.poll.take().expect("inside");
+        (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(120.0), Some(440.0));
+        observed.poll = Some(poll.clone());
+        assert_eq!(confidence(&observed), Confidence::Likely);
+        (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(300.0), Some(260.0));
+        observed.poll = Some(poll.clone());
+        assert_eq!(confidence(&observed), Confidence::Proved);
+        (poll.window_ms, poll.cpu_ms) = (5_000.0, Some(510.0));
+        poll.run_queue_wait_ms = Some(4_400.0);
+        observed.poll = Some(poll);
+        assert_eq!(
+            confidence(&observed),
+            Confidence::Proved,
+            "its CPU time alone makes it late"
+        );
     }
 
     #[test]
@@ -307,10 +344,11 @@ mod tests {
         assert_eq!(judge(&observed).class, Class::ClientStalled);
     }
 
-    fn any_poll() -> impl Strategy<Value = StandingPoll> {
+    fn any_poll() -> BoxedStrategy<StandingPoll> {
         let times = (
             any::<f64>(),
             any::<f64>(),
+            any::<Option<f64>>(),
             any::<Option<f64>>(),
             any::<Option<f64>>(),
             any::<Option<u64>>(),
@@ -322,26 +360,29 @@ mod tests {
             any::<u32>(),
             any::<Option<String>>(),
         );
-        (times, counts).prop_map(
-            |(
-                (stood_ms, window_ms, cpu_ms, run_queue_wait_ms, timeslices),
-                (samples, on_cpu, asleep, shared_frames, syscall),
-            )| {
-                StandingPoll {
-                    stood_ms,
-                    window_ms,
-                    cpu_ms,
-                    run_queue_wait_ms,
-                    timeslices,
-                    samples,
-                    on_cpu,
-                    asleep,
-                    shared_frames,
-                    syscall,
-                    ..StandingPoll::default()
-                }
-            },
-        )
+        (times, counts)
+            .prop_map(
+                |(
+                    (stood_ms, window_ms, cpu_ms, run_queue_wait_ms, throttled_ms, timeslices),
+                    (samples, on_cpu, asleep, shared_frames, syscall),
+                )| {
+                    StandingPoll {
+                        stood_ms,
+                        window_ms,
+                        cpu_ms,
+                        run_queue_wait_ms,
+                        throttled_ms,
+                        timeslices,
+                        samples,
+                        on_cpu,
+                        asleep,
+                        shared_frames,
+                        syscall,
+                        ..StandingPoll::default()
+                    }
+                },
+            )
+            .boxed()
     }
 
     fn any_look() -> impl Strategy<Value = Look> {
@@ -550,6 +591,8 @@ mod tests {
                     Class::CpuLoop | Class::BlockedThread => {
                         let poll = observed.poll.expect("proved about a poll that is not there");
                         prop_assert!(poll.samples >= 5 && poll.shared_frames > 0);
+                        let ran = verdict.class != Class::CpuLoop || poll.cpu_ms >= Some(observed.slow_after_ms) || poll.cpu_ms >= Some(0.5 * poll.window_ms);
+                        prop_assert!(ran, "proved to loop, and hardly had a CPU");
                     }
                     Class::Starved => prop_assert!(observed.crowd.all_stand()),
                     Class::SpinLoop => {

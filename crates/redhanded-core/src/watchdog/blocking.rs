@@ -103,7 +103,7 @@ impl Watchdog {
 
 /// Threads of this process with the name that the pool gives to its own; less the workers, which have the same.
 /// `None` where `/proc` does not say.
-fn threads_called(name: &str) -> Option<u32> {
+pub(super) fn threads_called(name: &str) -> Option<u32> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     let called = tasks.flatten().take(THREADS).filter(|task| {
         std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)

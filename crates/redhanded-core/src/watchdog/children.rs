@@ -58,6 +58,11 @@ impl ChildLooks {
         Self { looks, missing }
     }
 
+    /// There are none that can be seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looks.is_empty()
+    }
+
     /// Goes on; `true` when every child has been looked at.
     pub(super) fn advance(&mut self, parts: &mut Parts<'_>, now_ns: u64) -> bool {
         self.looks

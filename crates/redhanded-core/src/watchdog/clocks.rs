@@ -22,6 +22,8 @@ pub(super) struct Clocks {
     cpu_stat: Option<File>,
     suspended_ns: Option<u64>,
     run_queue_wait_ns: Option<u64>,
+    /// The period of the quota, where there is one.
+    period_ns: Option<u64>,
     /// When the quota was looked at, and what it had done by then; oldest first.
     quota: VecDeque<(u64, Throttled)>,
 }
@@ -40,11 +42,14 @@ impl Clocks {
         let with_quota = |path: &String| {
             let file = File::open(path).ok()?;
             throttled_in(&read(&file)?)?;
-            Some(file)
+            Some((file, period_beside(path)))
         };
+        let found = cpu_stats_of(&cgroups).iter().find_map(with_quota);
+        let (cpu_stat, period_ns) = found.unzip();
         Self {
             schedstat: File::open("/proc/thread-self/schedstat").ok(),
-            cpu_stat: cpu_stats_of(&cgroups).iter().find_map(with_quota),
+            cpu_stat,
+            period_ns: period_ns.flatten(),
             ..Self::default()
         }
     }
@@ -110,6 +115,13 @@ impl Clocks {
         let before = self.quota.iter().rfind(|(at_ns, _)| *at_ns <= since_ns);
         let (_, first) = before.or(self.quota.front())?;
         Some(last.ns.saturating_sub(first.ns))
+    }
+
+    /// For how long it may have kept one thread from running since `since_ns`, at most: the kernel counts a CPU that
+    /// is throttled when that is over, at the end of the period.
+    pub(super) fn may_be_throttled_since(&self, since_ns: u64) -> Option<u64> {
+        let over_ns = self.throttled_since(since_ns)?;
+        Some(over_ns.saturating_add(self.period_ns.unwrap_or(0)))
     }
 
     fn waited(&self) -> Option<u64> {
@@ -181,6 +193,26 @@ fn throttled_in(cpu_stat: &str) -> Option<Throttled> {
     })
 }
 
+/// The period of the quota whose counters are in the file at `cpu_stat`, of either version of control groups.
+fn period_beside(cpu_stat: &str) -> Option<u64> {
+    let folder = cpu_stat.strip_suffix("cpu.stat")?;
+    let file = |name: &str| read_to_string(format!("{folder}{name}")).ok();
+    let v1 = || {
+        let (quota, period) = (file("cpu.cfs_quota_us")?, file("cpu.cfs_period_us")?);
+        Some(format!("{} {period}", quota.trim_end()))
+    };
+    period_in(&file("cpu.max").or_else(v1)?)
+}
+
+/// From a quota and its period in microseconds, in nanoseconds; `None` where there is no limit, which is `max` or
+/// -1.
+fn period_in(cpu_max: &str) -> Option<u64> {
+    let mut fields = cpu_max.split_whitespace();
+    let _quota: u64 = fields.next()?.parse().ok()?;
+    let period_us: u64 = fields.next()?.parse().ok()?;
+    Some(period_us.saturating_mul(1_000))
+}
+
 fn field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
     let mut lines = status.lines();
     lines.find_map(|l| Some(l.strip_prefix(key)?.strip_prefix(':')?.trim()))
@@ -230,6 +262,33 @@ mod tests {
         assert_eq!(throttled_in(v1), wanted);
         let root = "usage_usec 98061\nuser_usec 58\nsystem_usec 3\n";
         assert_eq!([throttled_in(root), throttled_in("")], [None; 2]);
+    }
+
+    #[test]
+    fn the_period_of_both_versions() {
+        assert_eq!(period_in("200000 1000000\n"), Some(1_000 * MS));
+        assert_eq!(period_in("50000 100000\n"), Some(100 * MS));
+        assert_eq!(
+            ["max 100000\n", "-1 100000\n", ""].map(period_in),
+            [None; 3],
+            "no limit"
+        );
+        assert_eq!(period_beside("/nowhere/cpu.stat"), None);
+    }
+
+    #[test]
+    fn throttling_that_goes_on_is_not_counted_yet() {
+        let mut clocks = Clocks::default();
+        for at in [1_u64, 2] {
+            let throttled = Throttled {
+                periods: at,
+                ns: at * 30 * MS,
+            };
+            clocks.remember(at * 1_000 * MS, throttled);
+        }
+        assert_eq!(clocks.may_be_throttled_since(1_000 * MS), Some(30 * MS));
+        clocks.period_ns = Some(100 * MS);
+        assert_eq!(clocks.may_be_throttled_since(1_000 * MS), Some(130 * MS));
     }
 
     #[test]

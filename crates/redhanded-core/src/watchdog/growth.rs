@@ -7,11 +7,11 @@ use super::standing::ms;
 use super::{OpenCase, Watchdog};
 use crate::engine::Engine;
 use crate::family;
-use crate::memory::balance;
+use crate::memory::{balance, of_the_application};
 use crate::registry::{After, Key, Slot, WORTH_TELLING};
 use crate::verdict::{Growth, Memory, Observed, grows};
 use crate::worker::Worker;
-use redhanded_capture::alloc::{is_counting, live_bytes, unowned_bytes};
+use redhanded_capture::alloc::{is_counting, unowned_bytes};
 use std::collections::{HashMap, VecDeque};
 
 /// Requests that are followed at once.
@@ -219,7 +219,7 @@ impl Followed {
         self.readings.push_back(Reading {
             at_ns,
             held: balance(self.slot).held,
-            process: live_bytes(),
+            process: of_the_application(),
             unowned: unowned_bytes(),
         });
     }

@@ -16,6 +16,7 @@ mod holders;
 mod listeners;
 mod open_case;
 mod pauses;
+mod pool_probe;
 mod sockets;
 mod spinning;
 mod standing;
@@ -37,6 +38,7 @@ use growth::Growths;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
 use pauses::Pauses;
+use pool_probe::PoolProbes;
 use redhanded_capture::Sampler;
 use redhanded_capture::monotonic_ns as now_ns;
 use redhanded_report::Event;
@@ -72,6 +74,7 @@ pub(crate) struct Watchdog {
     listeners: ListenerLooks,
     workers: WorkerLooks,
     pool: PoolLooks,
+    probes: PoolProbes,
     storm: Storm,
     standing: StandingPolls,
     bursts: Bursts,
@@ -103,6 +106,7 @@ struct Parts<'a> {
     growths: &'a Growths,
     pauses: &'a Pauses,
     clocks: &'a Clocks,
+    probes: &'a mut PoolProbes,
     victims: &'a mut HashMap<String, Victims>,
     pace: Pace,
 }
@@ -151,6 +155,7 @@ impl Watchdog {
             listeners: ListenerLooks::new(engine.slow_after_ns),
             workers: WorkerLooks::new(engine.slow_after_ns),
             pool: PoolLooks::new(engine.slow_after_ns),
+            probes: PoolProbes::default(),
             storm: Storm::default(),
             standing: StandingPolls::default(),
             bursts: Bursts::new(),
@@ -359,6 +364,7 @@ impl Watchdog {
             growths: &self.growths,
             pauses: &self.pauses,
             clocks: &self.clocks,
+            probes: &mut self.probes,
             victims: &mut self.victims,
             pace: self.pace,
         };

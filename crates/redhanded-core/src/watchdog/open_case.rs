@@ -3,6 +3,7 @@
 use super::children::ChildLooks;
 use super::fingerprint::fingerprint;
 use super::growth::Growths;
+use super::pool_probe::PoolSeen;
 use super::spinning::{self, Counted, Spinning};
 use super::standing::{Pace, ms};
 use super::{Parts, burst, calls, crowd, holders};
@@ -67,6 +68,8 @@ pub(super) struct Gathering {
     /// What it found; then its children are looked at.
     found: Option<Found>,
     children: Option<ChildLooks>,
+    /// Threads of a blocking pool that does not begin what it is given.
+    full_pool: Option<u32>,
     woken_at_ns: Option<u64>,
     no_waker: bool,
     wakes: u32,
@@ -210,18 +213,37 @@ impl OpenCase {
                 return None;
             }
         }
+        if may_wait_for_a_thread(&gathering) {
+            match Self::ask_pool(self.slot, parts, now_ns) {
+                PoolSeen::NotYet => {
+                    self.gathering = Some(gathering);
+                    return None;
+                }
+                PoolSeen::Full(threads) => gathering.full_pool = Some(threads),
+                PoolSeen::Begins => {}
+            }
+        }
         self.slot.want_capture(false);
         let children = gathering
             .children
             .map(ChildLooks::close)
             .unwrap_or_default();
-        let found = gathering.found?;
+        let mut found = gathering.found?;
+        found.observed.full_pool = gathering.full_pool;
         if self.is_moot(&found.observed) {
             self.next_look_ns = now_ns.saturating_add(self.slot.slow_after_ns());
             self.dismissed = !self.filed;
             return None;
         }
         Some(self.close_look(found, children, parts, now_ns))
+    }
+
+    /// Whether the blocking pool of its runtime begins what it is given.
+    fn ask_pool(slot: &'static Slot, parts: &mut Parts<'_>, now_ns: u64) -> PoolSeen {
+        match Worker::at(slot.poll_mark().worker) {
+            Some(worker) => parts.probes.ask(worker, now_ns),
+            None => PoolSeen::Begins,
+        }
     }
 
     /// It was to be told that it grows, and by now it does so no more.
@@ -306,7 +328,7 @@ impl OpenCase {
         if !(stood && enough || out_of_patience) {
             return None;
         }
-        let (poll, thread) = standing.observe(parts.sampler, now_ns);
+        let (poll, thread) = standing.observe(parts.sampler, parts.clocks, now_ns);
         let near = standing.samples.back().map(|sample| sample.near.clone());
         let stacks = standing.stacks();
         let more = if burst::disagree(&stacks) && parts.bursts.may_take(now_ns) {
@@ -662,6 +684,24 @@ fn may_wait_for_a_child(observed: &Observed) -> bool {
         Some(Look::Polled { pending: true, .. } | Look::Forbidden)
     );
     (waits || grows) && observed.poll.is_none()
+}
+
+/// Whether what a look has found may be the wait for a closure of which nothing can be seen: no child, no host, and a
+/// leaf that is not woken.
+fn may_wait_for_a_thread(gathering: &Gathering) -> bool {
+    let is_alone = gathering
+        .children
+        .as_ref()
+        .is_some_and(ChildLooks::is_empty);
+    let found = gathering.found.as_ref().map(|found| &found.observed);
+    found.is_some_and(|observed| {
+        let waits = matches!(
+            observed.look,
+            Some(Look::Polled { pending: true, leaves, .. }) if leaves > 0
+        );
+        let elsewhere = !observed.calls.is_empty() || !observed.sockets.is_empty();
+        is_alone && waits && !elsewhere && observed.polling.is_none()
+    })
 }
 
 /// Wakes a request for a look. The waker is cloned under the lock and used outside of it: a wake

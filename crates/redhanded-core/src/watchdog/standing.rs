@@ -2,6 +2,7 @@
 //! are there, and a loop is proved instead of guessed.
 
 use super::burst;
+use super::clocks::Clocks;
 use crate::case::{Sampled, fold};
 use crate::engine::Engine;
 use crate::registry::{Key, PollMark, Slot};
@@ -227,6 +228,7 @@ impl Standing {
     pub(super) fn observe(
         &self,
         sampler: &mut Sampler,
+        clocks: &Clocks,
         now_ns: u64,
     ) -> (StandingPoll, redhanded_report::Thread) {
         let now = sampler.activity(&self.thread);
@@ -257,6 +259,11 @@ impl Standing {
             asleep: self.samples.len() as u32 - on_cpu,
             cpu_ms: since(|a| a.cpu_ns).map(ms),
             run_queue_wait_ms: since(|a| a.run_queue_wait_ns).map(ms),
+            throttled_ms: self
+                .before
+                .as_ref()
+                .and_then(|(_, at)| clocks.may_be_throttled_since(*at))
+                .map(ms),
             timeslices: since(|a| a.timeslices),
             waiting_for: syscall.and_then(waits_for),
             peer: syscall.and_then(peer_of).map(|mut peer| {
