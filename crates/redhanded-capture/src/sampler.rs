@@ -70,17 +70,12 @@ impl Sampler {
     }
 
     /// The sockets that other tasks wait for which share something with a future, such as the two ends of a channel:
-    /// how a pooled or a multiplexed connection is found. `words` are what the future refers to, `own_task` and `vtable`
-    /// the two halves of its waker.
+    /// how a pooled or a multiplexed connection is found. `words` are what the future refers to. Tasks in `not` are left
+    /// out: the future's own, first, and those that wait for hosts on their own account. `vtable` is that of its waker.
     ///
     /// For tokio's runtimes on Linux; elsewhere, and with more than 256 registered sockets, nothing is found.
-    pub fn sockets_of_tasks(
-        &mut self,
-        words: &[u64],
-        own_task: u64,
-        vtable: u64,
-    ) -> Vec<SocketSeen> {
-        self.engine.sockets_of_tasks(words, own_task, vtable)
+    pub fn sockets_of_tasks(&mut self, words: &[u64], not: &[u64], vtable: u64) -> Vec<SocketSeen> {
+        self.engine.sockets_of_tasks(words, not, vtable)
     }
 }
 

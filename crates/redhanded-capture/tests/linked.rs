@@ -5,6 +5,7 @@ use redhanded_capture::{Reach, Sampler};
 use std::future::{Future, poll_fn};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -42,7 +43,7 @@ async fn hosts(future: &Pin<Box<impl Future>>) -> Vec<Option<u16>> {
     let mut sampler = Sampler::new();
     let address = std::ptr::from_ref(&**future) as *const () as usize;
     let reach = sampler.reach(address, size_of_val(&**future));
-    let found = sampler.sockets_of_tasks(&words(&reach), 0, vtable);
+    let found = sampler.sockets_of_tasks(&words(&reach), &[], vtable);
     found.into_iter().map(|socket| socket.peer.port).collect()
 }
 
@@ -65,6 +66,30 @@ async fn who_shares_nothing_with_a_connection_waits_for_none() {
         let _elsewhere = ask(host).await;
         let (_never, answered) = oneshot::channel::<u8>();
         assert_eq!(hosts(&Box::pin(answered)).await, []);
+    });
+    found.await.expect("no panic");
+}
+
+/// The state of an application, which everybody refers to, tells of no channel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_share_leads_nowhere() {
+    let found = tokio::spawn(async {
+        let (_listener, host) = silent();
+        let state = Arc::new(7_u64);
+        let clones = [state.clone(), state.clone(), state.clone()];
+        let theirs = state.clone();
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(host).await.expect("it accepts");
+            let _ = stream.read_u8().await;
+            drop(theirs);
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let waits = Box::pin(async move {
+            std::future::pending::<()>().await;
+            drop(state);
+        });
+        assert_eq!(hosts(&waits).await, []);
+        drop(clones);
     });
     found.await.expect("no panic");
 }

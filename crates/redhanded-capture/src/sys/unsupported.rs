@@ -71,7 +71,7 @@ impl Engine {
     pub(crate) fn sockets_of_tasks(
         &mut self,
         _words: &[u64],
-        _own_task: u64,
+        _not: &[u64],
         _vtable: u64,
     ) -> Vec<SocketSeen> {
         Vec::new()

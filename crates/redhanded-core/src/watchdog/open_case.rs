@@ -74,6 +74,8 @@ pub(super) struct Gathering {
     no_waker: bool,
     wakes: u32,
     asked: Asked,
+    /// For how long it had rested when it was asked first.
+    rests_ms: Option<f64>,
     futures: RawStack,
     /// The poll after which it rests, and since when that was seen.
     sequence: Option<u64>,
@@ -107,6 +109,7 @@ impl Gathering {
         }
         let mut found = OpenCase::polled(slot, mail, OpenCase::at(slot), parts, now_ns);
         found.observed.asked = Some(self.asked);
+        found.observed.rests_ms = self.rests_ms.or(found.observed.rests_ms);
         found.futures = std::mem::take(&mut self.futures);
         found
     }
@@ -415,6 +418,9 @@ impl OpenCase {
             }
             if gathering.wakes == 0 {
                 gathering.asked.rested_ms = ms(rested_ns);
+                // A server may poll it more than once for one wake of ours.
+                let since_ns = slot.rests_since_ns();
+                gathering.rests_ms = Some(ms(parts.pauses.charged(since_ns, now_ns)));
                 // Before it is polled: it may be done then, and nothing is left of it.
                 gathering.futures = holders::futures(slot, parts.sampler);
             }

@@ -2,6 +2,7 @@
 
 use crate::calls::connections;
 use crate::copied;
+use crate::engine::Engine;
 use crate::registry::{Mail, Slot};
 use crate::verdict::OwnSocket;
 use redhanded_capture::{
@@ -15,6 +16,8 @@ const MOST: usize = 16;
 /// The kernel counts these times in ticks of its clock: 10 ms at most, and each of two ends may be off by one.
 const TICK_MS: f64 = 20.0;
 
+/// Requests in flight whose tasks are known for what they are.
+const MOST_REQUESTS: usize = 4096;
 /// tokio's record of a socket is aligned to this.
 const RECORD: u64 = 128;
 
@@ -98,7 +101,15 @@ pub(super) fn of_tasks(slot: &Slot, sampler: &mut Sampler) -> Vec<Peer> {
     let Some(place) = slot.future() else {
         return Vec::new();
     };
-    let [task, vtable] = slot.kept_waker();
+    let [own, vtable] = slot.kept_waker();
+    // Another request that waits for a host shares the application with this one, and no channel.
+    let requests = Engine::of(slot.key)
+        .into_iter()
+        .flat_map(|engine| engine.registry.live());
+    let requests = requests
+        .take(MOST_REQUESTS)
+        .map(|other| other.kept_waker()[0]);
+    let not: Vec<u64> = [own].into_iter().chain(requests).collect();
     let reach = sampler.reach(place.address, place.size);
     let words = |owned: bool| -> Vec<u64> {
         let objects = reach
@@ -107,9 +118,9 @@ pub(super) fn of_tasks(slot: &Slot, sampler: &mut Sampler) -> Vec<Peer> {
             .filter(|object| object.is_owned == owned);
         objects.flat_map(|object| &object.words).copied().collect()
     };
-    let mut linked = sampler.sockets_of_tasks(&words(true), task, vtable);
+    let mut linked = sampler.sockets_of_tasks(&words(true), &not, vtable);
     if linked.is_empty() {
-        linked = sampler.sockets_of_tasks(&words(false), task, vtable);
+        linked = sampler.sockets_of_tasks(&words(false), &not, vtable);
     }
     let waiting = linked.into_iter().filter(|socket| socket.unread_bytes == 0);
     let mut peers: Vec<Peer> = Vec::new();

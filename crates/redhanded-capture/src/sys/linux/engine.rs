@@ -135,10 +135,10 @@ impl Engine {
     pub(crate) fn sockets_of_tasks(
         &mut self,
         words: &[u64],
-        own_task: u64,
+        not: &[u64],
         vtable: u64,
     ) -> Vec<SocketSeen> {
-        link::sockets_of(&self.modules, words, own_task, vtable)
+        link::sockets_of(&self.modules, words, not, vtable)
     }
 
     fn locate_all(&self, ips: &[usize]) -> Vec<RawFrame> {

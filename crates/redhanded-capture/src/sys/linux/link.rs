@@ -22,41 +22,50 @@ struct Waits {
     socket: SocketSeen,
 }
 
-/// The sockets whose tasks refer to one of `words`, which is not of the runtime's own: those are what the task at
-/// `own_task` refers to as well. Wakers are known by their `vtable`.
+/// The sockets whose tasks refer to one of `words`, but for those of the tasks in `not`. What the first of these refers
+/// to as well is the runtime's. Wakers are known by their `vtable`.
 pub(super) fn sockets_of(
     modules: &Modules,
     words: &[u64],
-    own_task: u64,
+    not: &[u64],
     vtable: u64,
 ) -> Vec<SocketSeen> {
-    let common: HashSet<u64> = task(modules, own_task, false).into_iter().collect();
-    let is_of_code = |word: u64| modules.find(word).is_some();
-    let sought: HashSet<u64> = words
-        .iter()
-        .copied()
-        .filter(|word| {
-            word % 8 == 0 && *word > 0xffff_ffff && !common.contains(word) && !is_of_code(*word)
-        })
-        .collect();
+    let own = not.first().map(|own| task(modules, *own, false));
+    let common: HashSet<u64> = own.into_iter().flatten().collect();
+    let mut sought: Vec<u64> = words.to_vec();
+    sought.sort_unstable();
+    sought.dedup();
+    sought.retain(|word| {
+        !common.contains(word) && modules.find(*word).is_none() && is_between_few(*word)
+    });
     if sought.is_empty() {
         return Vec::new();
     }
     let mut found: Vec<(SocketSeen, Vec<u64>)> = Vec::new();
     for waits in waiting_tasks(vtable) {
-        if waits.task == own_task {
+        if not.contains(&waits.task) {
             continue;
         }
-        let shared = task(modules, waits.task, true);
-        let shared: Vec<u64> = shared
-            .into_iter()
-            .filter(|word| sought.contains(word))
-            .collect();
+        let mut shared = task(modules, waits.task, true);
+        shared.retain(|word| sought.binary_search(word).is_ok());
         if !shared.is_empty() {
             found.push((waits.socket, shared));
         }
     }
     without_common(found)
+}
+
+/// Whether there is something at an address that two or three share, by its counts, as the two ends of a channel do. What
+/// many share is the application's: that a task refers to it says nothing.
+fn is_between_few(address: u64) -> bool {
+    const LOWEST: u64 = 0x1_0000;
+    const FEW: std::ops::RangeInclusive<u64> = 1..=3;
+    if address % 8 != 0 || address < LOWEST {
+        return false;
+    }
+    let count = |at: u64| memory::array(at).map(u64::from_ne_bytes);
+    let (strong, weak) = (count(address), count(address.saturating_add(8)));
+    strong.is_some_and(|n| FEW.contains(&n)) && weak.is_some_and(|n| FEW.contains(&n))
 }
 
 /// What tasks of several hosts refer to tells none of them.
