@@ -19,7 +19,7 @@ pub fn jobs() -> usize {
 ///
 /// # Errors
 ///
-/// The first of `done`; nothing is begun after it.
+/// The first of `done`; what is under way then is played to its end.
 pub fn each<T: Send>(
     cases: &[Case],
     jobs: usize,

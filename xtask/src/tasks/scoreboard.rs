@@ -1,4 +1,5 @@
-//! Real causes of runaway requests, and how they are judged.
+//! Real causes of runaway requests, and how they are judged: `[--dev] [--release] [--workers N]… [--idle] [--overloaded]
+//! [--corpus] [--jobs N] [--keep DIR] [CODE]…`; all but the builds is what `tests/factory/src/bin/scoreboard.rs` takes.
 
 use super::Task;
 use crate::failure::Failure;
@@ -6,7 +7,7 @@ use crate::{run, tree};
 
 pub(crate) const TASK: Task = Task {
     name: "scoreboard",
-    arguments: "[--dev | --release] [--workers N]… [--idle] [--overloaded] [--corpus] [--jobs N] [--keep DIR] [CODE]…",
+    arguments: "[OPTION | CODE]…",
     promise: "of 30 real causes 29 have the right class, 28 the right function, all their host, and no innocent is accused",
     // Four minutes, of which more than half is the overloaded machine; everything in both builds takes most of an hour.
     ci: Some(&["--dev", "--workers", "2", "--corpus", "--jobs", "4"]),
