@@ -81,12 +81,14 @@ pub(crate) fn all(alive: &[u64]) -> Vec<RuntimeSeen> {
     seen
 }
 
-/// Hands `closure` to the blocking pool of a runtime that is known; `false` if it is not. tokio panics if the
-/// pool has no thread and the machine gives it none: only for a pool that has one.
+/// Hands `closure` to the blocking pool of a runtime that is known; `false` if it is not, or has no worker
+/// threads. tokio panics if the pool has no thread and the machine gives it none: only for a pool that has one.
 pub(crate) fn hand_over(number: u64, closure: impl FnOnce() + Send + 'static) -> bool {
     let handle = {
         let known = KNOWN.lock();
-        let found = known.iter().find(|k| k.number == number);
+        // The threads of a pool are not to be told by their name where no worker has the same.
+        let mut with_workers = known.iter().filter(|k| !k.one_thread);
+        let found = with_workers.find(|k| k.number == number);
         found.map(|k| k.handle.clone())
     };
     let Some(handle) = handle else { return false };

@@ -134,7 +134,8 @@ impl Builder {
 
     /// Whether an overdue pending request is woken, once or twice, to see where it waits.
     /// Default: yes. A wake is always legal for a future; without it such a request is still
-    /// reported, with its cause unknown.
+    /// reported, with its cause unknown. If it may wait for the blocking pool, an empty closure is
+    /// handed to that, to see whether it begins any.
     pub fn wake_to_look(mut self, yes: bool) -> Self {
         self.config.wake_to_look = yes;
         self

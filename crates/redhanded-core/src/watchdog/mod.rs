@@ -226,6 +226,7 @@ impl Watchdog {
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
         self.watch_growth(now_ns); // ③
+        self.look_at_late_hogs(now_ns); // ③
         self.sample_standing(now_ns); // ④
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
@@ -326,24 +327,57 @@ impl Watchdog {
         (left_ns > 0).then_some(now_ns + left_ns)
     }
 
-    /// Opens a case; `false` when its like were looked at enough for now. Counted either way.
+    /// Catches an overdue request; `false` when its like were looked at enough for now. Counted either way.
     fn catch(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
         self.engine.counts.caught();
+        let opened = self.open_case(slot, now_ns);
+        if !opened {
+            self.engine.counts.repeat();
+        }
+        opened
+    }
+
+    /// Opens a case; `false` when its like were looked at enough for now.
+    fn open_case(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
         let copied = slot.facts.read();
         let route = route_of(&copied);
         if self.open.len() >= OPEN_CASES {
             self.storm.pass(route, now_ns);
-            self.engine.counts.repeat();
             return false;
         }
         if !self.storm.may_look(route, now_ns) {
-            self.engine.counts.repeat();
             return false;
         }
         let id = family::id_of(slot);
         self.open
             .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
+    }
+
+    /// Who was caught as a victim, or passed over because its like had lines enough, and now keeps a worker
+    /// for a whole threshold itself, is looked at for that.
+    fn look_at_late_hogs(&mut self, now_ns: u64) {
+        for (slot, generation) in self.standing.unseen(now_ns) {
+            let is_its = |case: &&mut OpenCase| std::ptr::eq(case.slot, slot);
+            if let Some(case) = self.open.iter_mut().find(is_its) {
+                case.next_look_ns = case.next_look_ns.min(now_ns);
+                continue;
+            }
+            // Who was not caught yet is when it is overdue, and a child by its request.
+            let was_caught = slot.due_ns() == u64::MAX;
+            let is_own = std::ptr::eq(family::reported_by(slot), slot);
+            if !(was_caught && is_own) || slot.hand.pin(Some(generation)).is_none() {
+                continue;
+            }
+            let mut keep = false;
+            if !slot.hand.is_kept() {
+                slot.set_ended_ns(0);
+                keep = self.open_case(slot, now_ns);
+            }
+            if slot.hand.unpin(keep) == After::Recycle {
+                slot.recycle();
+            }
+        }
     }
 
     fn sample_standing(&mut self, now_ns: u64) {

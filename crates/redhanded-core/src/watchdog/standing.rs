@@ -34,6 +34,8 @@ pub(super) struct Standing {
     pub(super) missing: Option<String>,
     /// Samples that could not be taken in time.
     pub(super) lost: u64,
+    /// A look has found its request in it.
+    looked_at: bool,
     thread: Arc<Thread>,
     /// An address in the stack frame of the function that polls.
     frame: u64,
@@ -104,6 +106,20 @@ impl StandingPolls {
         stands.map_or(0, |s| now_ns.saturating_sub(s.since_ns))
     }
 
+    /// Requests that have stood in one poll for their whole threshold without a look at that, each with its
+    /// generation; each poll once.
+    pub(super) fn unseen(&mut self, now_ns: u64) -> Vec<(&'static Slot, u32)> {
+        let mut unseen = Vec::new();
+        for (key, standing) in &mut self.0 {
+            let Some(slot) = slot_of(*key) else { continue };
+            if standing.is_unseen(slot.slow_after_ns(), now_ns) {
+                standing.looked_at = true;
+                unseen.push((slot, standing.generation));
+            }
+        }
+        unseen
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Standing> {
         self.0.get_mut(&key)
     }
@@ -166,11 +182,17 @@ impl Standing {
             samples: VecDeque::new(),
             missing: None,
             lost: 0,
+            looked_at: false,
             thread: worker.thread(),
             frame: 0,
             before: None,
             next_sample_ns: 0,
         }
+    }
+
+    /// It has stood for so long, and no look has found that.
+    fn is_unseen(&self, slow_after_ns: u64, now_ns: u64) -> bool {
+        !self.looked_at && now_ns.saturating_sub(self.since_ns) >= slow_after_ns
     }
 
     pub(super) fn still(&self, slot: &Slot) -> bool {
@@ -226,11 +248,12 @@ impl Standing {
 
     /// What the rules want to know, as of now.
     pub(super) fn observe(
-        &self,
+        &mut self,
         sampler: &mut Sampler,
         clocks: &Clocks,
         now_ns: u64,
     ) -> (StandingPoll, redhanded_report::Thread) {
+        self.looked_at = true;
         let now = sampler.activity(&self.thread);
         let since = |before: fn(&Activity) -> Option<u64>| {
             Some(before(&now)?.saturating_sub(before(&self.before.as_ref()?.0)?))
@@ -336,5 +359,18 @@ mod tests {
         let standing = polls.get_mut(key).expect("it still stands");
         assert_eq!(standing.since_ns, 6_000);
         assert!(standing.before.is_none(), "its counters ran on");
+    }
+
+    #[test]
+    fn a_poll_that_stands_for_the_threshold_is_wanted_until_a_look_has_found_it() {
+        let mark = PollMark {
+            sequence: 1,
+            worker: Worker::here().index(),
+        };
+        let mut standing = Standing::new(Worker::here(), 1, mark, 1_000);
+        assert!(!standing.is_unseen(500, 1_499));
+        assert!(standing.is_unseen(500, 1_500));
+        standing.observe(&mut Sampler::new(), &Clocks::default(), 1_600);
+        assert!(!standing.is_unseen(500, 9_000));
     }
 }
