@@ -108,14 +108,12 @@ fn of_two_hosts_neither_is_more_than_suspected() {
     stall.is_well();
 }
 
-/// It is right, but it is another task's: nobody is accused on a guess.
+/// The channel leads to it. What the application's own task does besides nobody knows, so it is a suspicion.
 #[test]
-fn the_socket_of_another_task_is_not_accused() {
+fn the_socket_of_another_task_is_found_through_the_channel() {
     let (stall, _hangs) = hanging("pooled");
-    waits(&stall, "pooled", Class::StuckAwait, WaitKind::Channel)
-        .at_least(Confidence::Likely)
-        .that("without a peer", |r| {
-            r.verdict.as_ref().is_some_and(|v| v.peer.is_none())
-        });
+    waits(&stall, "pooled", Class::SilentPeer, WaitKind::Channel)
+        .at_most(Confidence::Suspected)
+        .with_the_peer("ESTABLISHED", Some("wait_headers"));
     stall.is_well();
 }

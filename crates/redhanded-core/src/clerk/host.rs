@@ -3,7 +3,7 @@
 
 use super::naming::Named;
 use crate::calls::{CallPhase, CallSeen};
-use redhanded_report::{Class, Confidence, Peer, Role, Stack, Verdict, WaitKind, WaitingFor};
+use redhanded_report::{Class, Confidence, Peer, Role, Verdict, WaitKind, WaitingFor};
 
 /// Whom it waits for was told by a call or by a socket.
 pub(super) fn is_about_a_host(verdict: &Verdict) -> bool {
@@ -171,6 +171,7 @@ mod tests {
     use super::super::refine::refine;
     use super::*;
     use crate::referred::Referred;
+    use redhanded_report::Stack;
 
     fn silent_peer() -> Verdict {
         let mut verdict = Verdict::new(

@@ -104,7 +104,9 @@ fn sought(slot: &'static Slot, mail: &Mail, own: Reach) -> Option<Sought> {
     let waker = slot.kept_waker();
     // Numbers of permits are no references, and its own parts are nobody else's.
     let is_of_others = |word: u64| own.object_at(word).is_none_or(|object| !object.is_owned);
-    words.retain(|word| *word % ALIGNED == 0 && !waker.contains(word) && is_of_others(*word));
+    words.retain(|word: &u64| {
+        word.is_multiple_of(ALIGNED) && !waker.contains(word) && is_of_others(*word)
+    });
     words.sort_unstable();
     words.dedup();
     (!words.is_empty()).then_some(Sought { words, own, polled })

@@ -74,7 +74,7 @@ async fn two_reads() {
     let _ = tokio::join!(primary.read_u8(), replica.read_u8());
 }
 
-/// The connection is another task's, as in every pool: it cannot be seen from here.
+/// The connection is another task's, as in every pool.
 async fn pooled() {
     let mut stream = connected(peers::silent().expect("a listener")).await;
     let (send, answer) = oneshot::channel();

@@ -60,7 +60,7 @@ pub(super) fn sockets_of(
 fn is_between_few(address: u64) -> bool {
     const LOWEST: u64 = 0x1_0000;
     const FEW: std::ops::RangeInclusive<u64> = 1..=3;
-    if address % 8 != 0 || address < LOWEST {
+    if !address.is_multiple_of(8) || address < LOWEST {
         return false;
     }
     let count = |at: u64| memory::array(at).map(u64::from_ne_bytes);
@@ -133,7 +133,7 @@ fn wakers_in(record: u64, vtable: u64) -> Vec<u64> {
             [data, second] if *second == vtable => Some(*data),
             _ => None,
         })
-        .filter(|task| *task > 0xffff && task % 8 == 0)
+        .filter(|task| *task > 0xffff && task.is_multiple_of(8))
         .collect();
     tasks.sort_unstable();
     tasks.dedup();
