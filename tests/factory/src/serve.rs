@@ -61,6 +61,8 @@ impl Options {
 ///
 /// What the runtime, the install or the listener say.
 pub fn serve(case: &Case, options: &Options) -> Result<(), Box<dyn Error>> {
+    // In a build of the whole workspace reqwest speaks TLS and has no provider of its own; a second call changes nothing.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let runtime = runtime(case, options)?;
     let watch = install(case, options)?;
     keep_the_driver_driven(runtime.handle().clone());
