@@ -108,13 +108,18 @@ fn a_semaphore_without_permits() {
     );
 }
 
-/// It cannot be shown that nothing will ever wake it, so that must not be claimed.
+/// It cannot be shown that nothing will ever wake it, so that is not proved. It has no stack, and its futures name it.
 #[test]
 fn a_leaf_that_keeps_no_waker() {
     let (stall, _hangs) = hanging("no_waker");
     caught(&stall, "/no_waker/42")
         .asked_for("42", "needle")
-        .at_most(Confidence::Suspected);
+        .as_class(Class::LostWakeup)
+        .at_most(Confidence::Likely)
+        .that("in its handler", |r| {
+            let culprit = r.verdict.as_ref().and_then(|v| v.culprit.as_ref());
+            culprit.is_some_and(|c| c.function.ends_with("waits::no_waker"))
+        });
     let blamed = |c: &Class| !matches!(c, Class::Unknown | Class::LostWakeup);
     let classes: Vec<Class> = stall
         .records()

@@ -88,7 +88,7 @@ fn follow(modules: &Modules, words: &mut [u64], of: &Found, queue: &mut VecDeque
                 *table = 0;
             }
             at += 1;
-            if size >= WORD && modules.find(word).is_none() {
+            if size > 0 && modules.find(word).is_none() {
                 queue.push_back(Found {
                     address: word,
                     size,
