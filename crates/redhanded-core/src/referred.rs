@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Referred {
     /// Ids of other requests that refer to it and do not wait for it.
     pub by: Vec<String>,
+    /// Other requests that wait for it as well.
+    pub queue: u32,
     /// A part of the request itself refers to it that was not polled when the request was.
     pub unpolled: bool,
     /// Another part of it that was polled refers to it, and does not wait there.

@@ -7,7 +7,7 @@ use crate::{run, say};
 pub(crate) const TASK: Task = Task {
     name: "budget",
     arguments: "",
-    promise: "watching costs a request at most 1590 instructions and 1 allocation over a layer that does nothing, an outbound call at most 4800 over the bare client, and counting memory 40 for an allocation and its free",
+    promise: "watching costs a request at most 1620 instructions and 1 allocation over a layer that does nothing, an outbound call at most 4800 over the bare client, and counting memory 45 for an allocation and its free",
     ci: Some(&[]),
     run: |_| {
         measure("/hello")?;
@@ -36,8 +36,8 @@ const MANY_CALLS: u64 = 2_500;
 /// The line that is held, not the goal: that is 600 instructions over a layer that does nothing.
 /// `DESIGN.md` says what lies between.
 const BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("redhanded", "identity", 1_590.0, 1.0),
-    ("redhanded", "bare", 2_490.0, 4.0),
+    ("redhanded", "identity", 1_620.0, 1.0),
+    ("redhanded", "bare", 2_520.0, 4.0),
 ];
 
 /// The same for outbound calls, per call: one connection for all, and one for each. The goal is 1,500. Calls
@@ -49,7 +49,7 @@ const CALL_BUDGETS: [(&str, &str, f64, f64); 2] = [
 
 /// The same for counting memory: an allocation and its free, and a request that makes some thirty of them.
 const COUNTING_BUDGETS: [(&str, &str, f64, f64); 2] = [
-    ("counted", "system", 40.0, f64::INFINITY),
+    ("counted", "system", 45.0, f64::INFINITY),
     ("request-counted", "request", 1_500.0, f64::INFINITY),
 ];
 

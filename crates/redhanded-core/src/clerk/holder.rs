@@ -24,11 +24,20 @@ pub(super) fn name<'a>(
         is_in_an_unpolled_part(verdict);
     } else {
         guess(verdict, named, &others);
+        stands_in_a_queue(verdict, referred);
         if referred.itself && named.awaits && verdict.victim_of.is_none() {
             verdict.role = Role::Culprit;
             verdict.holder = Some("this request itself, it may be".to_owned());
             verdict.cause += "; its own future refers to it in another place as well, so that it may hold it itself";
         }
+    }
+}
+
+/// Others wait for the same, and nobody has it just now: a queue that moves looks like this, as long as it does.
+fn stands_in_a_queue(verdict: &mut Verdict, referred: &Referred) {
+    if referred.queue > 0 && verdict.victim_of.is_none() {
+        verdict.role = Role::Victim;
+        verdict.cause += &format!("; {} other requests wait for the same", referred.queue);
     }
 }
 

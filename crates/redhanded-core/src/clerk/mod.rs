@@ -164,11 +164,16 @@ impl Clerk {
             {
                 refine::name_future(verdict, self.namer.futures(&case.futures));
             }
+            let mut referred = case.observed.referred.clone();
+            // Who stands in it still at a later look is in no queue that moves.
+            if case.event == Event::Updated {
+                referred.queue = 0;
+            }
             refine::refine(
                 verdict,
                 &named,
                 samples,
-                &case.observed.referred,
+                &referred,
                 self.remembered.others(&case.id),
             );
             connection::adopt_linked(verdict, &named, &case.observed.linked);

@@ -16,9 +16,9 @@ const NEAR_FUTURES: usize = 4;
 /// So far from its beginning a leaf refers to what it waits for, in words.
 const NEAR_WORDS: usize = 12;
 /// A queued waiter's waker begins so near behind its reference, in words.
-const WAKER_WORDS: usize = 3;
-/// The futures around it have the same reference so near before, in words.
-const AROUND_WORDS: usize = 5;
+const WAKER_WORDS: usize = 2;
+/// The futures around it have the same reference before, one after the other with so many words between.
+const GAP_WORDS: usize = 1;
 /// No more refer to what one request shares with its parts.
 const MANY: u64 = 1 << 16;
 /// Locks of futures are aligned to this.
@@ -163,8 +163,10 @@ fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mu
         let waker = other.kept_waker();
         let owned = reach.objects.iter().filter(|object| object.is_owned);
         let holds = owned.clone().any(|object| holds_any(object, words, waker));
+        let waits = owned.clone().any(|object| waits_any(object, words, waker));
         // It may have ended meanwhile, and another have its memory.
         let is_same = other.hand.looks_live() && other.hand.generation() == generation;
+        referred.queue += u32::from(waits && is_same);
         if holds && is_same && referred.by.len() < MOST_TOLD {
             referred.by.push(family::id_of(other));
         }
@@ -173,15 +175,32 @@ fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mu
 
 /// Whether an object refers to one of `words` without waiting there.
 fn holds_any(object: &Object, words: &[u64], waker: [u64; 2]) -> bool {
-    let is_it = |at: usize| {
-        object
-            .words
-            .get(at)
-            .is_some_and(|word| words.binary_search(word).is_ok())
-    };
-    let waits_at =
-        |at: usize| (at..=at + AROUND_WORDS).any(|at| is_it(at) && is_queued(object, at, waker));
-    (0..object.words.len()).any(|at| is_it(at) && !waits_at(at))
+    (0..object.words.len())
+        .any(|at| is_one_of(object, at, words) && !waits_at(object, at, words, waker))
+}
+
+/// Whether an object has a queued waiter for one of `words`.
+fn waits_any(object: &Object, words: &[u64], waker: [u64; 2]) -> bool {
+    (0..object.words.len()).any(|at| is_one_of(object, at, words) && is_queued(object, at, waker))
+}
+
+fn is_one_of(object: &Object, at: usize, words: &[u64]) -> bool {
+    object
+        .words
+        .get(at)
+        .is_some_and(|word| words.binary_search(word).is_ok())
+}
+
+/// Whether the reference at `at` is that of a queued waiter, or of a future around one.
+fn waits_at(object: &Object, mut at: usize, words: &[u64], waker: [u64; 2]) -> bool {
+    while !is_queued(object, at, waker) {
+        let mut near = at + 1..=at + 1 + GAP_WORDS;
+        match near.find(|next| is_one_of(object, *next, words)) {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Whether the reference at `at` is that of a queued waiter: its waker, data and vtable, follows.

@@ -240,6 +240,8 @@ impl Watchdog {
     fn find_overdue(&mut self, now_ns: u64) -> Option<u64> {
         let mut overdue = Vec::new();
         let earliest = self.engine.registry.due(now_ns, |slot| overdue.push(slot));
+        // Looks are few: who stands in a poll is what the others may wait for.
+        overdue.sort_by_key(|slot: &&'static Slot| !slot.poll_mark().inside());
         for slot in overdue {
             self.overdue(slot, now_ns);
         }
