@@ -26,8 +26,13 @@ pub(super) fn adopt_linked(verdict: &mut Verdict, named: &Named, linked: &[Peer]
             .kinds
             .iter()
             .all(|kind| matches!(kind, WaitKind::Channel | WaitKind::Socket | WaitKind::Task));
+    // A client's own task does nothing else; what a task of the application does besides nobody knows.
+    let in_a_client = named
+        .leaf
+        .as_deref()
+        .is_some_and(|leaf| !is_of_a_runtime(leaf));
     let [only] = linked else { return };
-    if !waits_for_a_task {
+    if !(waits_for_a_task && in_a_client) {
         return;
     }
     let unreachable = only.state.as_deref() == Some("SYN_SENT");
@@ -38,14 +43,6 @@ pub(super) fn adopt_linked(verdict: &mut Verdict, named: &Named, linked: &[Peer]
     };
     let host = crate::calls::spelled(only);
     verdict.cause += &format!("; what it waits for is shared with a task that waits for {host}");
-    // A client's own task does nothing else; what others wait for is theirs to know.
-    let in_a_client = named
-        .leaf
-        .as_deref()
-        .is_some_and(|leaf| !is_of_a_runtime(leaf));
-    if !in_a_client {
-        verdict.confidence = verdict.confidence.min(Confidence::Suspected);
-    }
     let mut peer = in_its_phase(only, named);
     if unreachable {
         peer.phase = Some(CallPhase::Connect.as_str().to_owned());
@@ -196,7 +193,7 @@ mod tests {
         let own = named("tokio::sync::oneshot::Receiver", None, &[WaitKind::Channel]);
         let mut users = waits();
         adopt_linked(&mut users, &own, &[database("ESTABLISHED")]);
-        assert_eq!(users.confidence, Confidence::Suspected);
+        assert_eq!(users.class, Class::StuckAwait);
     }
 
     #[test]
