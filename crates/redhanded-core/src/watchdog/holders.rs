@@ -4,10 +4,12 @@
 //! waiter has at hand where it waits, and another request's future refers to as well, is held by that
 //! other, unless it waits as well: then its waker lies behind the reference.
 
+use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Mail, Slot};
 use crate::verdict::Referred;
 use redhanded_capture::{LeafKind, Object, RawStack, Reach, Sampler};
+use std::collections::HashMap;
 
 /// Requests whose memory is read for one look; each costs some 10 µs.
 const MOST_READ: usize = 256;
@@ -139,33 +141,69 @@ fn has_empty_set(own: &Reach, mail: &Mail) -> bool {
     parts.any(|part| part[1] == 0 && is_shared(part[0]))
 }
 
-fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mut Referred) {
-    let Some(engine) = crate::engine::Engine::of(slot.key) else {
-        return;
-    };
-    let me = family::request_of(slot);
-    let mut read = 0;
-    for other in engine.registry.live() {
-        let request = family::request_of(other);
-        if std::ptr::eq(request, me) {
-            continue;
-        }
-        let Some(place) = other.future() else {
+/// The memory of one request in flight, as it was read.
+struct Reached {
+    slot: &'static Slot,
+    generation: u32,
+    reach: Reach,
+}
+
+/// Everybody's memory but that of `me`; says whether there was more.
+fn others(me: &'static Slot, sampler: &mut Sampler) -> (Vec<Reached>, bool) {
+    let mut all = Vec::new();
+    let live = Engine::of(me.key)
+        .into_iter()
+        .flat_map(|engine| engine.registry.live());
+    for slot in live.filter(|other| !std::ptr::eq(family::request_of(other), me)) {
+        let Some(place) = slot.future() else {
             continue;
         };
-        if read == MOST_READ {
-            referred.cut = true;
-            return;
+        if all.len() == MOST_READ {
+            return (all, true);
         }
-        read += 1;
-        let generation = other.hand.generation();
+        let generation = slot.hand.generation();
         let reach = sampler.reach(place.address, place.size);
+        all.push(Reached {
+            slot,
+            generation,
+            reach,
+        });
+    }
+    (all, false)
+}
+
+/// How early each object is reached at best, from any of these futures. Words that a future has left over may lead to
+/// what is another's by now; the owner comes to it sooner.
+fn nearest<'a>(all: impl Iterator<Item = &'a Reach>) -> HashMap<u64, usize> {
+    let mut nearest = HashMap::new();
+    for reach in all {
+        for (position, object) in reach.objects.iter().enumerate() {
+            let known = nearest.entry(object.address).or_insert(position);
+            *known = position.min(*known);
+        }
+    }
+    nearest
+}
+
+fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mut Referred) {
+    let (all, cut) = others(family::request_of(slot), sampler);
+    referred.cut = cut;
+    let nearest = nearest(all.iter().map(|reached| &reached.reach));
+    for Reached {
+        slot: other,
+        generation,
+        reach,
+    } in &all
+    {
         let waker = other.kept_waker();
-        let owned = reach.objects.iter().filter(|object| object.is_owned);
-        let holds = owned.clone().any(|object| holds_any(object, words, waker));
-        let waits = owned.clone().any(|object| waits_any(object, words, waker));
+        let is_its_own = |at: usize, object: &Object| nearest.get(&object.address) == Some(&at);
+        let objects = reach.objects.iter().enumerate();
+        let owned = objects.filter(|(at, object)| object.is_owned && is_its_own(*at, object));
+        let owned: Vec<&Object> = owned.map(|(_, object)| object).collect();
+        let holds = owned.iter().any(|object| holds_any(object, words, waker));
+        let waits = owned.iter().any(|object| waits_any(object, words, waker));
         // It may have ended meanwhile, and another have its memory.
-        let is_same = other.hand.looks_live() && other.hand.generation() == generation;
+        let is_same = other.hand.looks_live() && other.hand.generation() == *generation;
         referred.queue += u32::from(waits && is_same);
         if holds && is_same && referred.by.len() < MOST_TOLD {
             referred.by.push(family::id_of(other));
