@@ -42,7 +42,9 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
     let Some(place) = slot.future() else {
         return Referred::default();
     };
-    let own = sampler.reach(place.address, place.size);
+    let mut own = sampler.reach(place.address, place.size);
+    let (others, cut) = others(family::request_of(slot), sampler);
+    keep_its_own(&mut own, &others);
     let empty_set = has_empty_set(&own, mail);
     let Some(sought) = sought(slot, mail, own) else {
         return Referred {
@@ -54,16 +56,21 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
         empty_set,
         unpolled: is_elsewhere_in_itself(slot, &sought, false),
         itself: is_elsewhere_in_itself(slot, &sought, true),
+        cut,
         ..Referred::default()
     };
-    find(slot, &sought.words, sampler, &mut referred);
+    find(&others, &sought.words, &mut referred);
     referred
 }
 
 /// Who refers to what a blocked thread has at hand where it sleeps, a request of its own left out.
 pub(super) fn of_blocked(slot: &'static Slot, near: &[u64], sampler: &mut Sampler) -> Referred {
-    let mut referred = Referred::default();
-    find(slot, near, sampler, &mut referred);
+    let (others, cut) = others(family::request_of(slot), sampler);
+    let mut referred = Referred {
+        cut,
+        ..Referred::default()
+    };
+    find(&others, near, &mut referred);
     referred
 }
 
@@ -185,15 +192,26 @@ fn nearest<'a>(all: impl Iterator<Item = &'a Reach>) -> HashMap<u64, usize> {
     nearest
 }
 
-fn find(slot: &'static Slot, words: &[u64], sampler: &mut Sampler, referred: &mut Referred) {
-    let (all, cut) = others(family::request_of(slot), sampler);
-    referred.cut = cut;
+/// Leaves out of a request's memory what others come to sooner.
+fn keep_its_own(own: &mut Reach, others: &[Reached]) {
+    let nearest = nearest(others.iter().map(|other| &other.reach));
+    let mut position = 0;
+    own.objects.retain(|object| {
+        let is_own = nearest
+            .get(&object.address)
+            .is_none_or(|others| position <= *others);
+        position += 1;
+        is_own
+    });
+}
+
+fn find(all: &[Reached], words: &[u64], referred: &mut Referred) {
     let nearest = nearest(all.iter().map(|reached| &reached.reach));
     for Reached {
         slot: other,
         generation,
         reach,
-    } in &all
+    } in all
     {
         let waker = other.kept_waker();
         let is_its_own = |at: usize, object: &Object| nearest.get(&object.address) == Some(&at);
