@@ -35,7 +35,7 @@ pub(crate) fn run(asked: &Explain, output: &mut Output) -> io::Result<Exit> {
             Exit::Fine
         }
         Answer::Nothing => {
-            nothing(&asked.fingerprint, summary);
+            nothing(&asked.fingerprint, &summary);
             Exit::Nothing
         }
         Answer::Several { fingerprints, more } => {
@@ -51,12 +51,8 @@ pub(crate) fn run(asked: &Explain, output: &mut Output) -> io::Result<Exit> {
     })
 }
 
-fn nothing(fingerprint: &str, summary: Summary) {
-    let read = match summary.records {
-        0 => "no record of a runaway in what was read".to_owned(),
-        1 => "one record was read".to_owned(),
-        many => format!("{many} records were read"),
-    };
+fn nothing(fingerprint: &str, summary: &Summary) {
+    let read = summary.in_words();
     complain(&format!(
         "no culprit with the fingerprint {fingerprint:?}: {read}"
     ));

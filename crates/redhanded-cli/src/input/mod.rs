@@ -38,6 +38,17 @@ pub(crate) struct Summary {
     pub(crate) unreadable: bool,
 }
 
+impl Summary {
+    /// What was read, for who finds nothing in it.
+    pub(crate) fn in_words(&self) -> String {
+        match self.records {
+            0 => "no record of a runaway in what was read".to_owned(),
+            1 => "one record was read".to_owned(),
+            many => format!("{many} records were read"),
+        }
+    }
+}
+
 /// Reads all `files`, the oldest first, and gives each record to `each`. Problems go to stderr.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ pub(crate) fn run(asked: &Show, output: &mut Output) -> io::Result<Exit> {
         Answer::One(case) if asked.json => json(&case, output).map(|()| Exit::Fine)?,
         Answer::One(case) => text(&case, output).map(|()| Exit::Fine)?,
         Answer::Nothing => {
-            nothing(&asked.id, summary);
+            nothing(&asked.id, &summary);
             Exit::Nothing
         }
         Answer::Several { cases, more } => {
@@ -45,12 +45,8 @@ pub(crate) fn run(asked: &Show, output: &mut Output) -> io::Result<Exit> {
     })
 }
 
-fn nothing(id: &str, summary: Summary) {
-    let read = match summary.records {
-        0 => "no record of a runaway in what was read".to_owned(),
-        1 => "one record was read".to_owned(),
-        many => format!("{many} records were read"),
-    };
+fn nothing(id: &str, summary: &Summary) {
+    let read = summary.in_words();
     complain(&format!("no runaway {id:?}: {read}"));
 }
 

@@ -42,16 +42,17 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
     let Some(place) = slot.future() else {
         return Referred::default();
     };
-    let mut own = sampler.reach(place.address, place.size);
-    let (others, cut) = others(family::request_of(slot), sampler);
-    keep_its_own(&mut own, &others);
+    let own = sampler.reach(place.address, place.size);
     let empty_set = has_empty_set(&own, mail);
-    let Some(sought) = sought(slot, mail, own) else {
+    let Some(mut sought) = sought(slot, mail, own) else {
         return Referred {
             empty_set,
             ..Referred::default()
         };
     };
+    // Everybody else is read only for who waits with something that others may have.
+    let (others, cut) = others(family::request_of(slot), sampler);
+    keep_its_own(&mut sought.own, &others);
     let mut referred = Referred {
         empty_set,
         unpolled: is_elsewhere_in_itself(slot, &sought, false),

@@ -15,7 +15,7 @@ const CLEARED_OF_SMALL: usize = 64 << 10;
 /// What must be left below that, for signal handlers.
 const RESERVE: usize = 32 << 10;
 /// No allocation and no mapping of a program lies below or above.
-const POINTERS: Range<u64> = 0x1_0000..0x8000_0000_0000;
+pub(super) const POINTERS: Range<u64> = 0x1_0000..0x8000_0000_0000;
 
 /// A part of the calling thread's stack that was cleared, and what its callers had in registers then.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,6 +6,7 @@
 
 use super::memory;
 use super::modules::Modules;
+use super::own_stack::POINTERS;
 use crate::{Object, Reach};
 use std::collections::VecDeque;
 
@@ -15,8 +16,6 @@ const MOST_BYTES: u64 = 16 << 10;
 const MOST_OBJECTS: usize = 64;
 /// Boxes in boxes in boxes.
 const MOST_DEPTH: u32 = 12;
-/// No object of a program lies below or above.
-const POINTERS: std::ops::Range<u64> = 0x1_0000..0x8000_0000_0000;
 /// A trait object of more than this is none.
 const LARGEST: u64 = 1 << 20;
 const MOST_ALIGNED: u64 = 4096;

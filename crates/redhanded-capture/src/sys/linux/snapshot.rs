@@ -1,6 +1,7 @@
 //! The stack of a blocked thread, read as memory while the kernel's own counters prove that it did not run.
 
 use super::memory;
+use super::own_stack::POINTERS;
 use super::signal::STACK_BYTES;
 use super::task::{Place, Task};
 use crate::{NoStack, Syscall, arch};
@@ -18,8 +19,6 @@ pub(super) struct Snapshot {
 
 /// Of how much of the stack the words are that a thread has at hand: what it waits for is in the innermost frames.
 const NEAR_BYTES: usize = 4096;
-/// No object of a program lies below or above.
-const POINTERS: std::ops::Range<u64> = 0x1_0000..0x8000_0000_0000;
 
 impl Snapshot {
     /// What may be pointers among its call's arguments and the words of its innermost frames, in `copied`; each once.
