@@ -15,7 +15,7 @@ const RAN: f64 = 0.1;
 
 pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
     let poll = observed.poll.as_ref()?;
-    if is_short_of_quota(poll, observed.slow_after_ms) {
+    if is_short_of_quota(poll, observed.slow_after_ms) || was_not_seen(poll) {
         return None;
     }
     let mostly_on_cpu = poll.on_cpu > 0 && f64::from(poll.on_cpu) >= 0.8 * f64::from(poll.samples);
@@ -51,6 +51,15 @@ pub(super) fn rule(observed: &Observed) -> Option<Verdict> {
         confidence,
         cause,
     ))
+}
+
+/// It hardly had a CPU, and there is no sample: a thread that waits for a CPU would look the same whatever it does.
+pub(crate) fn was_not_seen(poll: &StandingPoll) -> bool {
+    let hardly_ran = poll.cpu_ms.is_some_and(|ms| ms < RAN * poll.window_ms);
+    let waited = poll
+        .run_queue_wait_ms
+        .is_some_and(|ms| ms >= BUSY * poll.window_ms);
+    poll.samples == 0 && hardly_ran && waited
 }
 
 /// What its CPU time is worth, on a machine where it may have waited for it.

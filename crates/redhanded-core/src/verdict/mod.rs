@@ -25,6 +25,7 @@ mod unknown;
 mod unreachable_host;
 mod workers_wedged;
 
+pub(crate) use cpu_loop::was_not_seen;
 pub(crate) use machine_paused::{Pause, Quota, Tracer, judge_pause};
 pub(crate) use memory_growth::grows;
 pub(crate) use not_accepted::{NotAccepted, judge_not_accepted};
@@ -207,6 +208,23 @@ mod tests {
             Confidence::Proved,
             "its CPU time alone makes it late"
         );
+    }
+
+    /// As recorded of a spinning request at a moment when its thread got no CPU at all.
+    #[test]
+    fn who_was_not_seen_and_had_no_cpu_is_not_called_a_loop() {
+        let mut observed = spinning();
+        let poll = observed.poll.as_mut().expect("inside");
+        (poll.samples, poll.on_cpu, poll.shared_frames) = (0, 0, 0);
+        (poll.stood_ms, poll.window_ms) = (516.0, 516.0);
+        (poll.cpu_ms, poll.run_queue_wait_ms) = (Some(0.0), Some(452.0));
+        let verdict = judge(&observed);
+        assert_eq!(
+            (verdict.class, verdict.role),
+            (Class::Unknown, Role::Bystander)
+        );
+        observed.poll.as_mut().expect("inside").cpu_ms = Some(450.0);
+        assert_eq!(judge(&observed).class, Class::CpuLoop, "it ran, unseen");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Stuck, cause not found: an honest answer, with what is known.
 
-use super::{At, Look, Observed, Polling, spin_loop, spoken};
+use super::{At, Look, Observed, Polling, spin_loop, spoken, was_not_seen};
 use redhanded_report::{Class, Confidence, Role, Verdict};
 
 pub(super) fn verdict(observed: &Observed) -> Verdict {
@@ -10,7 +10,8 @@ pub(super) fn verdict(observed: &Observed) -> Verdict {
         Confidence::Suspected,
         cause(observed),
     );
-    if observed.at == At::Ended || moves(observed).is_some() || may_be_unlucky(observed) {
+    let unseen = observed.poll.as_ref().is_some_and(was_not_seen);
+    if observed.at == At::Ended || moves(observed).is_some() || may_be_unlucky(observed) || unseen {
         verdict.role = Role::Bystander;
     }
     verdict
@@ -42,7 +43,9 @@ fn cause(observed: &Observed) -> String {
         return format!("ended at {age}, before it could be looked at");
     }
     if let Some(poll) = &observed.poll {
-        let why = if poll.samples == 0 {
+        let why = if was_not_seen(poll) {
+            "it hardly had a CPU in that time, and no sample of its stack could be taken"
+        } else if poll.samples == 0 {
             "no sample of its stack could be taken"
         } else {
             "the samples agree on no cause"

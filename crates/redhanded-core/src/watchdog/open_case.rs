@@ -14,7 +14,9 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
-use crate::verdict::{Asked, At, Crowd, Look, Observed, Received, Referred, grows, judge};
+use crate::verdict::{
+    Asked, At, Crowd, Look, Observed, Received, Referred, grows, judge, was_not_seen,
+};
 use crate::worker::{BLOCKING, Worker};
 use redhanded_capture::{LeafKind, PollOutcome, RawStack, monotonic_ns};
 use redhanded_report::{Event, Phase, Verdict};
@@ -233,6 +235,11 @@ impl OpenCase {
             .unwrap_or_default();
         let mut found = gathering.found?;
         found.observed.full_pool = gathering.full_pool;
+        let nothing_new = self.filed && found.observed.poll.as_ref().is_some_and(was_not_seen);
+        if nothing_new {
+            self.next_look_ns = now_ns.saturating_add(self.slot.slow_after_ns());
+            return None;
+        }
         if self.is_moot(&found.observed) {
             self.next_look_ns = now_ns.saturating_add(self.slot.slow_after_ns());
             self.dismissed = !self.filed;
