@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Who refers to the thing that a request waits with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referred {
+    /// The id of the request that waits; empty where it has none of its own.
+    #[serde(default)]
+    pub me: String,
     /// Ids of other requests that refer to it and do not wait for it.
     pub by: Vec<String>,
     /// Other requests that wait for it as well.

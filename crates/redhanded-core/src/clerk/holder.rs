@@ -57,7 +57,11 @@ fn is_held_by(verdict: &mut Verdict, id: &str, referred: &Referred, others: &[&R
         .iter()
         .find(|r| r.id == *id)
         .and_then(|r| r.verdict.as_ref());
-    let waits_for_us = holder.is_some_and(|v| v.role == Role::Victim);
+    let root = root_of(id, others);
+    let waits_for_us = holder.is_some_and(|v| {
+        let of_nobody = v.class == Class::Starved && v.victim_of.is_none();
+        v.role == Role::Victim && (of_nobody || root == referred.me)
+    });
     verdict.holder = Some(id.to_owned());
     let alone = referred.by.len() == 1 && !referred.cut;
     let most = if alone {
@@ -82,7 +86,20 @@ fn is_held_by(verdict: &mut Verdict, id: &str, referred: &Referred, others: &[&R
         return;
     }
     verdict.role = Role::Victim;
-    verdict.victim_of = Some(id.to_owned());
+    verdict.victim_of = Some(root.to_owned());
+}
+
+/// Longer chains of victims are not followed.
+const CHAIN: usize = 16;
+
+/// Who is to blame for what `id` holds: a victim is late because of another, and that one may be, too.
+fn root_of<'a>(id: &'a str, others: &[&'a Report]) -> &'a str {
+    let culprit_of = |id: &str| {
+        let verdict = others.iter().find(|r| r.id == id)?.verdict.as_ref()?;
+        verdict.victim_of.as_deref()
+    };
+    let chain = std::iter::successors(Some(id), |id| culprit_of(id));
+    chain.take(CHAIN).last().unwrap_or(id)
 }
 
 /// Nothing refers to it: one is named only if the two meet in the user's code.
@@ -311,6 +328,31 @@ mod tests {
             [&hangs].into_iter(),
         );
         assert_eq!(verdict.role, Role::Victim, "{}", verdict.cause);
+    }
+
+    /// As recorded of a queue that moves: 01B had waited for 01A, and has the permit by now.
+    #[test]
+    fn who_waits_for_a_holder_that_is_late_itself_is_a_victim_of_the_first() {
+        let mut late = Report::new(Event::Caught, "01B");
+        let mut of_the_first = waiter(Class::StuckAwait);
+        of_the_first.role = Role::Victim;
+        of_the_first.victim_of = Some("01A".to_owned());
+        late.verdict = Some(of_the_first);
+        let judged = |me: &str| {
+            let mut verdict = waiter(Class::StuckAwait);
+            let referred = Referred {
+                me: me.to_owned(),
+                ..by(&["01B"])
+            };
+            name(&mut verdict, &awaits(), &referred, [&late].into_iter());
+            verdict
+        };
+        let third = judged("01C");
+        assert_eq!(third.role, Role::Victim, "{}", third.cause);
+        assert_eq!(third.victim_of.as_deref(), Some("01A"));
+        assert_eq!(third.holder.as_deref(), Some("01B"));
+        let first = judged("01A");
+        assert_eq!(first.role, Role::Culprit, "they wait for one another");
     }
 
     #[test]

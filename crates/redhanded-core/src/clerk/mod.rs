@@ -165,6 +165,7 @@ impl Clerk {
                 refine::name_future(verdict, self.namer.futures(&case.futures));
             }
             let mut referred = case.observed.referred.clone();
+            referred.me = case.id.clone();
             // Who stands in it still at a later look is in no queue that moves.
             if case.event == Event::Updated {
                 referred.queue = 0;

@@ -262,7 +262,7 @@ mod tests {
             class in proptest::sample::select(vec![Class::StuckAwait, Class::BlockedThread, Class::PoolWait, Class::SilentPeer, Class::Unknown]),
             held in any::<bool>(),
         ) {
-            let referred = Referred { by, unpolled, itself, empty_set, cut, queue };
+            let referred = Referred { me: "01X".to_owned(), by, unpolled, itself, empty_set, cut, queue };
             let mut verdict = Verdict::new(class, Role::Culprit, Confidence::Likely, "seen");
             let other = stuck_holder();
             refine(&mut verdict, &named, 3, &referred, held.then_some(&other).into_iter());
