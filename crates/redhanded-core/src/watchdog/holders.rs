@@ -52,6 +52,7 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
     };
     // Everybody else is read only for who waits with something that others may have.
     let (others, cut) = others(family::request_of(slot), sampler);
+    let whole = sought.own.clone();
     keep_its_own(&mut sought.own, &others);
     let mut referred = Referred {
         empty_set,
@@ -60,7 +61,7 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
         cut,
         ..Referred::default()
     };
-    find(&others, &sought.words, &mut referred);
+    find(&others, &whole, &sought.words, &mut referred);
     referred
 }
 
@@ -71,7 +72,9 @@ pub(super) fn of_blocked(slot: &'static Slot, near: &[u64], sampler: &mut Sample
         cut,
         ..Referred::default()
     };
-    find(&others, near, &mut referred);
+    let place = slot.future();
+    let own = place.map(|place| sampler.reach(place.address, place.size));
+    find(&others, &own.unwrap_or_default(), near, &mut referred);
     referred
 }
 
@@ -206,8 +209,9 @@ fn keep_its_own(own: &mut Reach, others: &[Reached]) {
     });
 }
 
-fn find(all: &[Reached], words: &[u64], referred: &mut Referred) {
-    let nearest = nearest(all.iter().map(|reached| &reached.reach));
+/// `own` is the waiter's own memory: another may come to that as well, and does not hold what is in it.
+fn find(all: &[Reached], own: &Reach, words: &[u64], referred: &mut Referred) {
+    let nearest = nearest(all.iter().map(|reached| &reached.reach).chain([own]));
     for Reached {
         slot: other,
         generation,
