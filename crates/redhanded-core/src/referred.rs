@@ -12,6 +12,9 @@ pub struct Referred {
     pub by: Vec<String>,
     /// Other requests that wait for it as well.
     pub queue: u32,
+    /// Who had it at an earlier look is over: it was given on since.
+    #[serde(default)]
+    pub given_on: bool,
     /// A part of the request itself refers to it that was not polled when the request was.
     pub unpolled: bool,
     /// Another part of it that was polled refers to it, and does not wait there.

@@ -35,9 +35,15 @@ pub(super) fn name<'a>(
 
 /// Others wait for the same, and nobody has it just now: a queue that moves looks like this, as long as it does.
 fn stands_in_a_queue(verdict: &mut Verdict, referred: &Referred) {
-    if referred.queue > 0 && verdict.victim_of.is_none() {
+    if verdict.victim_of.is_some() {
+        return;
+    }
+    if referred.queue > 0 {
         verdict.role = Role::Victim;
         verdict.cause += &format!("; {} other requests wait for the same", referred.queue);
+    } else if referred.given_on {
+        verdict.role = Role::Victim;
+        verdict.cause += "; who had it at an earlier look is over: it is given on";
     }
 }
 
@@ -328,6 +334,24 @@ mod tests {
             [&hangs].into_iter(),
         );
         assert_eq!(verdict.role, Role::Victim, "{}", verdict.cause);
+    }
+
+    /// As recorded of the moment between two holders.
+    #[test]
+    fn who_waits_for_what_was_given_on_since_accuses_nobody() {
+        let given_on = Referred {
+            given_on: true,
+            ..Referred::default()
+        };
+        let mut verdict = waiter(Class::StuckAwait);
+        name(&mut verdict, &awaits(), &given_on, [].into_iter());
+        assert_eq!(
+            (verdict.role, verdict.victim_of.is_none()),
+            (Role::Victim, true)
+        );
+        let mut still = waiter(Class::StuckAwait);
+        name(&mut still, &awaits(), &Referred::default(), [].into_iter());
+        assert_eq!(still.role, Role::Culprit, "nobody has it, and nobody had");
     }
 
     /// As recorded of a queue that moves: 01B had waited for 01A, and has the permit by now.

@@ -166,9 +166,10 @@ impl Clerk {
             }
             let mut referred = case.observed.referred.clone();
             referred.me = case.id.clone();
-            // Who stands in it still at a later look is in no queue that moves.
+            // Who stands in it still at a later look is in no queue that moves, unless it was seen to move.
             if case.event == Event::Updated {
                 referred.queue = 0;
+                referred.given_on = self.remembered.culprit_is_over(&case.id);
             }
             refine::refine(
                 verdict,

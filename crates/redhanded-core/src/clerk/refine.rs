@@ -258,11 +258,11 @@ mod tests {
         fn names_and_memory_prove_nothing(
             named in any_named(),
             by in proptest::collection::vec("[0-9A-Z]{0,3}", 0..3),
-            (unpolled, itself, empty_set, cut, queue) in any::<(bool, bool, bool, bool, u32)>(),
+            (unpolled, itself, empty_set, cut, given_on, queue) in any::<(bool, bool, bool, bool, bool, u32)>(),
             class in proptest::sample::select(vec![Class::StuckAwait, Class::BlockedThread, Class::PoolWait, Class::SilentPeer, Class::Unknown]),
             held in any::<bool>(),
         ) {
-            let referred = Referred { me: "01X".to_owned(), by, unpolled, itself, empty_set, cut, queue };
+            let referred = Referred { me: "01X".to_owned(), by, unpolled, itself, empty_set, cut, given_on, queue };
             let mut verdict = Verdict::new(class, Role::Culprit, Confidence::Likely, "seen");
             let other = stuck_holder();
             refine(&mut verdict, &named, 3, &referred, held.then_some(&other).into_iter());

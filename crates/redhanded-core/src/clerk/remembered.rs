@@ -38,6 +38,13 @@ impl Remembered {
         })
     }
 
+    /// Whether the request `id` was late because of another before, and that one is over.
+    pub(super) fn culprit_is_over(&self, id: &str) -> bool {
+        let verdict = self.lines.get(id).and_then(|line| line.verdict.as_ref());
+        let culprit = verdict.and_then(|verdict| verdict.victim_of.as_ref());
+        culprit.is_some_and(|culprit| !self.lines.contains_key(culprit))
+    }
+
     pub(super) fn keep(&mut self, report: Arc<Report>) {
         if self.lines.len() >= REMEMBERED
             && let Some((oldest, _)) = self.lines.pop_first()
