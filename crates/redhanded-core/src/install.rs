@@ -207,10 +207,10 @@ impl Installed {
         let (done, wait) = sync_channel(1);
         let filed =
             self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
-        let exported = self
-            .sinks
-            .iter()
-            .fold(true, |all, sink| sink.flush(left()) && all);
+        let mut exported = true;
+        for sink in &*self.sinks {
+            exported &= sink.flush(left());
+        }
         self.log.flush(until) && filed && exported
     }
 
