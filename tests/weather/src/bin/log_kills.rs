@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let next = AtomicU32::new(0);
     let logs = kills.div_ceil(LIVES);
-    let work = || {
+    let work = &|| {
         let mut sum = Sum::default();
         loop {
             let log = next.fetch_add(1, Ordering::Relaxed);
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     };
     // Most of a life is waiting.
     let sums = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
         let sums = workers.into_iter().map(|worker| worker.join());
         sums.collect::<Result<Vec<_>, _>>()
     });
