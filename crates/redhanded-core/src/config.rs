@@ -24,6 +24,10 @@ pub struct Config {
     pub secret_keys: Vec<String>,
     /// Where reports go.
     pub log: Log,
+    /// Size in bytes that the log is rotated at; 0: never by us.
+    pub log_max_bytes: u64,
+    /// How many rotated logs are kept; 0: a full one is removed.
+    pub log_keep: u32,
     /// Whether an overdue pending request may be woken for a look at what it waits for.
     pub wake_to_look: bool,
     /// What we say about ourselves on stderr.
@@ -79,6 +83,8 @@ impl Config {
                 .to_vec(),
             secret_keys: Vec::new(),
             log: Log::Default,
+            log_max_bytes: 64 << 20,
+            log_keep: 8,
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
         }

@@ -233,6 +233,8 @@ pub struct Stats {
     pub ended: Ends,
     /// Normal requests that culprits are compared with.
     pub baseline: BaselineStats,
+    /// Lines of the log that wait in memory, because the disk refuses them or does not answer.
+    pub waiting: u64,
     /// What had to be dropped.
     pub lost: Lost,
 }
@@ -327,6 +329,7 @@ impl Counts {
             evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),
             baseline: BaselineStats::default(),
+            waiting: 0,
             lost: self.lost(),
         }
     }

@@ -4,8 +4,9 @@ use crate::case::Message;
 use crate::clerk::Clerk;
 use crate::config::{Config, DEFAULT_LOG, Error, Log};
 use crate::engine::{Engine, Stats};
+use crate::memory::keep_own_books;
 use crate::sink::Sink;
-use crate::slow_log::{Limits, SlowLog, Target};
+use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
 use crate::watchdog::Watchdog;
 use redhanded_capture::alloc::{detect, is_counting};
 use redhanded_capture::{Abilities, Sampler, outlook};
@@ -17,12 +18,16 @@ use std::time::{Duration, Instant};
 /// Messages that may wait for the clerk.
 const QUEUE: usize = 1024;
 
+/// A year: longer deadlines than a clock can tell.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A running install: the engine, and what ends it.
 #[derive(Clone)]
 pub struct Installed {
     engine: &'static Engine,
     clerk: SyncSender<Message>,
     sinks: Arc<[Box<dyn Sink>]>,
+    log: Progress,
     log_note: Arc<str>,
     abilities: Arc<str>,
 }
@@ -35,7 +40,7 @@ impl std::fmt::Debug for Installed {
     }
 }
 
-/// Starts the watchdog and the clerk. `config` has been resolved.
+/// Starts the watchdog, the clerk and the log's writer. `config` has been resolved.
 ///
 /// Returns warnings besides: a default log that cannot be written goes to stderr instead.
 ///
@@ -47,13 +52,19 @@ pub fn install(
     sinks: Vec<Box<dyn Sink>>,
 ) -> Result<(Installed, Vec<String>), Error> {
     let mut warnings = Vec::new();
-    let (log, log_note) = open_log(&config.log, &mut warnings)?;
+    let (log, writer) = open_log(&config, &mut warnings)?;
+    let log_note = note_of(&writer, &config.log);
+    let progress = log.progress();
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
     let engine = Engine::new(config);
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
     let filing = Clerk::new(engine, log, sinks.clone());
+    spawn("redhanded-log", move || {
+        keep_own_books();
+        writer.run();
+    })?;
     spawn("redhanded-clerk", move || filing.run(&messages))?;
     let sampler = Sampler::new();
     let abilities = describe(&sampler.abilities()).into();
@@ -67,6 +78,7 @@ pub fn install(
             engine,
             clerk,
             sinks,
+            log: progress,
             log_note: log_note.into(),
             abilities,
         },
@@ -118,49 +130,44 @@ fn spawn(
     thread.map_err(|e| Error::io(format!("the thread {name} could not be started"), e))
 }
 
-fn open_log(log: &Log, warnings: &mut Vec<String>) -> Result<(SlowLog, String), Error> {
-    let to_path = |path: &Path| SlowLog::open(Target::Path(path.to_owned()), Limits::default());
-    let to_stderr = || {
-        SlowLog::open(Target::Stderr, Limits::default())
-            .map_err(|e| Error::io("stderr cannot be opened", e))
+fn open_log(config: &Config, warnings: &mut Vec<String>) -> Result<(SlowLog, Writer), Error> {
+    let limits = Limits {
+        max_bytes: config.log_max_bytes,
+        keep: config.log_keep,
+        ..Limits::default()
     };
-    match log {
-        Log::Path(path) => match to_path(path) {
-            Ok(log) => Ok(with_note(log)),
-            Err(e) => Err(Error::io(
+    let to_path = |path: &Path| SlowLog::open(Target::Path(path.to_owned()), limits);
+    let to = |target, name| {
+        SlowLog::open(target, limits).map_err(|e| Error::io(format!("{name} cannot be opened"), e))
+    };
+    match &config.log {
+        Log::Path(path) => to_path(path).map_err(|e| {
+            Error::io(
                 format!(
                     "the slow-request log {path:?} cannot be written; give a file in a writable directory, or stderr"
                 ),
                 e,
-            )),
-        },
-        Log::Stderr => Ok(with_note(to_stderr()?)),
-        Log::Nowhere => {
-            let log = SlowLog::open(Target::Nowhere, Limits::default());
-            let log = log.map_err(|e| Error::io("nowhere cannot be opened", e))?;
-            Ok((log, "nowhere".to_owned()))
-        }
-        Log::Default => match to_path(Path::new(DEFAULT_LOG)) {
-            Ok(log) => Ok(with_note(log)),
-            Err(e) => {
-                warnings.push(format!(
-                    "{DEFAULT_LOG} cannot be written ({e}); reports go to stderr"
-                ));
-                Ok(with_note(to_stderr()?))
-            }
-        },
+            )
+        }),
+        Log::Stderr => to(Target::Stderr, "stderr"),
+        Log::Nowhere => to(Target::Nowhere, "nowhere"),
+        Log::Default => to_path(Path::new(DEFAULT_LOG)).or_else(|e| {
+            warnings.push(format!(
+                "{DEFAULT_LOG} cannot be written ({e}); reports go to stderr"
+            ));
+            to(Target::Stderr, "stderr")
+        }),
     }
 }
 
-/// A log and where it goes, as a person wants to read it.
-fn with_note(log: SlowLog) -> (SlowLog, String) {
-    let note = log.path().map(|p| {
-        std::path::absolute(p)
-            .unwrap_or_else(|_| p.to_owned())
-            .display()
-            .to_string()
-    });
-    (log, note.unwrap_or_else(|| "stderr".to_owned()))
+/// Where the log goes, as a person wants to read it.
+fn note_of(writer: &Writer, log: &Log) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match (writer.path(), log) {
+        (Some(path), _) => absolute(path).display().to_string(),
+        (None, Log::Nowhere) => "nowhere".to_owned(),
+        (None, _) => "stderr".to_owned(),
+    }
 }
 
 impl Installed {
@@ -178,7 +185,10 @@ impl Installed {
     pub fn stats(&self) -> Stats {
         let lost_events = self.sinks.iter().map(|s| s.lost()).sum();
         self.engine.counts.set_lost_events(lost_events);
-        self.engine.stats()
+        Stats {
+            waiting: self.log.waiting() as u64,
+            ..self.engine.stats()
+        }
     }
 
     /// What can be seen in this process, in one phrase.
@@ -186,18 +196,22 @@ impl Installed {
         &self.abilities
     }
 
-    /// Waits until everything that was found so far is filed and exported, at most for `deadline`.
+    /// Waits until everything that was found so far is on disk and exported, at most for `deadline`.
     ///
-    /// Blocks; `false` means that something is still on its way.
+    /// Blocks; `false` means that something is still on its way. A disk that hangs takes nothing of
+    /// the time that sinks have, and a collector that hangs nothing of the disk's.
     pub fn flush(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
+        let now = Instant::now();
+        let until = now.checked_add(deadline).unwrap_or(now + FOR_EVER);
         let left = || until.saturating_duration_since(Instant::now());
         let (done, wait) = sync_channel(1);
         let filed =
             self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
-        self.sinks
-            .iter()
-            .fold(filed, |all, sink| sink.flush(left()) && all)
+        let mut exported = true;
+        for sink in &*self.sinks {
+            exported &= sink.flush(left());
+        }
+        self.log.flush(until) && filed && exported
     }
 
     /// Ends the watching: new requests run unwatched, what was found is filed and exported.

@@ -331,10 +331,7 @@ fn identity_part(page: &mut Brush, report: &Report) {
         page.field("action", report.action.as_str());
     }
     if !report.durable {
-        page.field(
-            "durable",
-            "no: a policy had to act before the disk answered",
-        );
+        page.field("durable", "no: the disk had not taken it when it was told");
     }
     if report.lost.total() > 0 {
         let lost = &report.lost;

@@ -65,7 +65,8 @@ pub struct Report {
     /// rate-limited are counted here too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurrences: Option<u64>,
-    /// `false` when a policy had to act before the disk answered.
+    /// `false` when the disk had not answered within 200 ms, or had refused, and whoever acts on reports went on
+    /// without it. A line that the disk was already taking then says `true`, which it is as soon as it is there.
     #[serde(default = "yes")]
     pub durable: bool,
     /// What policy did with the request.

@@ -102,6 +102,22 @@ impl Builder {
         self
     }
 
+    /// When the slow-request log is rotated, and how many rotated files (`.1` is the youngest) are kept.
+    /// Default: at 64 MiB, and 8.
+    ///
+    /// `max_bytes` of 0 leaves rotation to others, such as logrotate, which may rotate in any case;
+    /// `keep` of 0 removes a full file.
+    ///
+    /// ```
+    /// let builder = redhanded::Redhanded::builder("app").slow_log_rotation(10 << 20, 3);
+    /// # let _ = builder;
+    /// ```
+    pub fn slow_log_rotation(mut self, max_bytes: u64, keep: u32) -> Self {
+        self.config.log_max_bytes = max_bytes;
+        self.config.log_keep = keep;
+        self
+    }
+
     /// Writes the slow-request log to stderr.
     pub fn slow_log_to_stderr(mut self) -> Self {
         self.config.log = Log::Stderr;
@@ -155,8 +171,8 @@ impl Builder {
         self
     }
 
-    /// Calls `call` for every request that is caught, when its line is on disk: once, with names, on
-    /// a thread of its own.
+    /// Calls `call` for every request that is caught, when its line is on disk, or the disk has not
+    /// answered for 200 ms and `durable` is false: once, with names, on a thread of its own.
     ///
     /// What takes its time or panics in there holds up nobody. 256 reports wait for it; what comes
     /// when they are full, and calls that panicked, are counted in `lost.events`.
@@ -173,7 +189,7 @@ impl Builder {
         self
     }
 
-    /// Starts watching: two threads, the log, the export if an endpoint is set.
+    /// Starts watching: three threads, the log, the export if an endpoint is set.
     ///
     /// Sets no global subscriber, provider or propagator. Prints one line on stderr that says what
     /// is covered, unless `REDHANDED_LOG` says otherwise.

@@ -10,6 +10,7 @@ mod e2e;
 mod fmt;
 mod hammer;
 mod imports;
+mod log_kills;
 mod loom;
 mod million;
 mod outbound;
@@ -33,7 +34,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 18] = [
+pub(crate) static ALL: [Task; 19] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -47,6 +48,7 @@ pub(crate) static ALL: [Task; 18] = [
     e2e::TASK,
     outbound::TASK,
     hammer::TASK,
+    log_kills::TASK,
     million::TASK,
     scoreboard::TASK,
     budget::TASK,

@@ -1,4 +1,5 @@
-//! ⑥ ⑦ The thread that names, writes, syncs and fans out, so that a hung disk never blinds the eyes.
+//! ⑥ ⑦ The thread that names, files and fans out, so that nothing of this blinds the eyes. It waits for
+//! the log's own thread, and not for long.
 
 mod assemble;
 mod calls;
@@ -27,11 +28,7 @@ use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Ver
 use remembered::Remembered;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
-
-/// How often waiting records are tried again.
-const RETRY: Duration = Duration::from_secs(1);
+use std::sync::mpsc::Receiver;
 
 /// The clerk of one install.
 pub(crate) struct Clerk {
@@ -63,24 +60,10 @@ impl Clerk {
     /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         memory::keep_own_books();
-        loop {
-            let message = if self.log.waiting() > 0 {
-                messages.recv_timeout(RETRY)
-            } else {
-                messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match message {
-                Ok(message) => {
-                    if catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
-                        self.engine.counts.internal_error();
-                        self.engine.counts.lost_report();
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.log.retry();
-                    self.count_losses();
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
+        while let Ok(message) = messages.recv() {
+            if catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
+                self.engine.counts.internal_error();
+                self.engine.counts.lost_report();
             }
         }
     }
@@ -92,7 +75,7 @@ impl Clerk {
             Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
-                self.log.retry();
+                self.count_losses();
                 let _ = done.try_send(());
             }
         }
@@ -111,9 +94,12 @@ impl Clerk {
         let sampled = case.stacks.iter().chain(of_children);
         let stacks = sampled.map(|sampled| &sampled.stack).chain([&case.futures]);
         let raw_first = self.namer.is_slow(stacks);
+        let mut raw_durable = true;
         if raw_first {
             self.tell_usual(&mut report, case);
-            self.write(&without_names(report.clone(), self.namer.raw(&case.stacks)));
+            let mut raw = without_names(report.clone(), self.namer.raw(&case.stacks));
+            self.write(&mut raw);
+            raw_durable = raw.durable;
         }
         self.put_names(case, &mut report);
         self.tell_usual(&mut report, case);
@@ -124,7 +110,8 @@ impl Clerk {
         if raw_first {
             report.event = Event::Symbolized;
         }
-        self.write(&report);
+        self.write(&mut report);
+        report.durable &= raw_durable;
         report.event = case.event;
         let report = Arc::new(report);
         self.remembered.keep(report.clone());
@@ -206,13 +193,13 @@ impl Clerk {
     fn file_end(&mut self, ended: &Ended) {
         self.count_losses();
         let caught = self.remembered.forget(&ended.id);
-        let report = assemble::ended(
+        let mut report = assemble::ended(
             ended,
             caught.as_deref(),
             &self.engine.config,
             self.engine.counts.lost(),
         );
-        self.write(&report);
+        self.write(&mut report);
         let report = Arc::new(report);
         self.sinks
             .iter()
@@ -231,21 +218,32 @@ impl Clerk {
             report.evidence.get_or_insert_default().stacks =
                 self.namer.name(&trouble.stacks).stacks;
         }
+        self.write(&mut report);
         let report = Arc::new(report);
-        self.write(&report);
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
     }
 
-    fn write(&mut self, report: &Report) {
-        match serde_json::to_vec(report) {
-            // What waits is tried again and what is lost the log counts.
-            Ok(line) => match self.log.append(&line) {
-                Written::Durable | Written::Waiting | Written::Lost => {}
-            },
-            Err(_) => self.engine.counts.lost_report(),
+    /// Writes a line, and says in the report whether it is on disk: in the line too, as long as the disk
+    /// is not about to take it.
+    fn write(&mut self, report: &mut Report) {
+        let Ok(line) = serde_json::to_vec(report) else {
+            report.durable = false;
+            self.engine.counts.lost_report();
+            return;
+        };
+        match self.log.append(&line) {
+            Written::Durable => {}
+            // What is lost the log counts.
+            Written::Lost => report.durable = false,
+            Written::Waiting(number) => {
+                report.durable = false;
+                if let Ok(line) = serde_json::to_vec(report) {
+                    self.log.replace(number, &line);
+                }
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub(super) trait Disk {
 
     /// Returns when every byte is on disk.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Tells other writers of the file that they are not alone.
+    fn announce(&self) {}
 }
 
 impl Disk for File {
@@ -37,6 +40,10 @@ impl Disk for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn announce(&self) {
+        sys::announce_writer(self);
     }
 }
 
@@ -64,10 +71,13 @@ pub(super) fn append_all<'l>(
     }
     if let Err(error) = disk.sync() {
         // The kernel forgets a page that it failed to write: only a new write can be trusted.
-        // Where the lines cannot be taken back, they will be there twice rather than not at all.
-        if disk.size().is_ok_and(|size| disk.shorten(size, start.0)) {
-            *torn = start.1;
-        }
+        // Where the lines cannot be taken back, they will be there twice rather than not at all,
+        // and behind a newline of its own, for theirs may be forgotten.
+        *torn = if disk.size().is_ok_and(|size| disk.shorten(size, start.0)) {
+            start.1
+        } else {
+            true
+        };
         return Err(error);
     }
     Ok(written)
@@ -269,7 +279,7 @@ mod tests {
             append_all(&mut disk, LINES.into_iter().take(1), 0, &mut torn).unwrap(),
             1
         );
-        assert_eq!(disk.bytes, b"one\none\n");
+        assert_eq!(disk.bytes, b"one\n\none\n");
     }
 
     #[test]

@@ -1,36 +1,56 @@
 //! The log as a file that others may rename, remove, truncate or take away with its disk.
 
 use super::disk::{Disk, append_all};
-use super::queue::Queue;
+use super::files::{Files, Real, directory_of};
+use super::queue::Line;
+use super::recent::Recent;
 use super::{Limits, rotate, sys};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// How often lines are written again because the file was moved away while they were written.
+const MOVES: u32 = 3;
 
 /// A log file, open unless its path leads nowhere at the moment.
 #[derive(Debug)]
-pub(super) struct LogFile {
+pub(super) struct LogFile<F: Files = Real> {
+    files: F,
     path: PathBuf,
     limits: Limits,
-    open: Option<Open>,
+    /// The mount that the log was on at first; below it, lines would be hidden when it is back.
+    mount: Option<PathBuf>,
+    open: Option<Open<F::File>>,
 }
 
 #[derive(Debug)]
-struct Open {
-    file: File,
+struct Open<D> {
+    file: D,
     /// The file ends in the middle of a line.
     torn: bool,
+    /// How long it was at least when it was last written; shorter means truncated.
+    end: u64,
+    recent: Recent,
 }
 
 impl LogFile {
     pub(super) fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
-        let open = Open::at(&path).map_err(|error| {
+        Self::open_with(Real, path, limits)
+    }
+}
+
+impl<F: Files> LogFile<F> {
+    pub(super) fn open_with(files: F, path: PathBuf, limits: Limits) -> io::Result<Self> {
+        let open = Open::at(&files, &path).map_err(|error| {
             io::Error::new(
                 error.kind(),
                 format!("slow-request log {}: {error}", path.display()),
             )
         })?;
+        let real = files.real_path(&path).ok();
         Ok(Self {
+            files,
+            mount: real.and_then(|path| sys::mount_of(directory_of(&path))),
             path,
             limits,
             open: Some(open),
@@ -41,34 +61,68 @@ impl LogFile {
         &self.path
     }
 
-    /// Writes lines from the front of `queue` and syncs; says how many are durable now.
-    pub(super) fn put(&mut self, queue: &Queue) -> io::Result<usize> {
-        self.follow()?;
-        let first = queue.lines().next().map_or(0, <[u8]>::len);
-        self.make_room(first as u64)?;
-        let limit = self.limits.max_bytes;
-        match &mut self.open {
-            Some(open) => {
-                // Again each time: another writer may have been mending when we first said so.
-                sys::announce_writer(&open.file);
-                append_all(&mut open.file, queue.lines(), limit, &mut open.torn)
+    /// Writes `lines` from the front and syncs; says how many are durable now, and stand where the path
+    /// leads.
+    pub(super) fn put(&mut self, lines: &[Line]) -> io::Result<usize> {
+        let first = lines.first().map_or(0, |line| line.len() as u64);
+        let mut durable = 0;
+        for _ in 0..MOVES {
+            self.follow()?;
+            self.make_room(first)?;
+            let Some(open) = &mut self.open else {
+                return Err(io::ErrorKind::NotFound.into());
+            };
+            durable = open.put(lines, self.limits.max_bytes)?;
+            // Whoever has moved the file meanwhile may compress or remove it without these lines.
+            if self.is_here() {
+                break;
             }
-            None => Err(io::ErrorKind::NotFound.into()),
+        }
+        Ok(durable)
+    }
+
+    /// Whether something was written so lately that a truncation may have taken it.
+    pub(super) fn may_look(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| !open.recent.is_empty())
+    }
+
+    /// Sees whether the file was truncated under the lines that were written lately, which were perhaps
+    /// not copied before, and writes them again.
+    pub(super) fn look(&mut self) {
+        if !self.is_here() {
+            return;
+        }
+        if let Some(open) = &mut self.open {
+            open.recent.lines(Instant::now());
+            if open.is_truncated() {
+                // What fails is seen again next time.
+                let _ = open.put(&[], 0);
+            }
+        }
+    }
+
+    /// Whether the path still leads to the open file, as far as one can see.
+    fn is_here(&self) -> bool {
+        let Some(open) = &self.open else {
+            return false;
+        };
+        match self.files.leads_to(&self.path, &open.file) {
+            Ok(here) => here,
+            // Hidden from us for another reason: the file that is open is still the best we have.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
 
     /// Opens anew when the path leads elsewhere: logrotate's `create`, a removed file, a new mount.
     fn follow(&mut self) -> io::Result<()> {
-        let here = match (&self.open, fs::metadata(&self.path)) {
-            (Some(open), Ok(there)) => sys::same_file(&open.file, &there),
-            (Some(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => false,
-            // Hidden from us for another reason: the file that is open is still the best we have.
-            (Some(_), Err(_)) => true,
-            (None, _) => false,
-        };
-        if !here {
+        if !self.is_here() {
             self.open = None;
-            self.open = Some(Open::at(&self.path)?);
+            if self.mount.as_ref().is_some_and(|at| !sys::is_mount(at)) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            self.open = Some(Open::at(&self.files, &self.path)?);
         }
         Ok(())
     }
@@ -85,62 +139,53 @@ impl LogFile {
             && size.saturating_add(bytes) > self.limits.max_bytes;
         if full {
             // A symbolic link stays where it is; the file behind it is the one that moves.
-            let _ = fs::canonicalize(&self.path)
-                .and_then(|path| rotate::rotate(&path, &open.file, self.limits.keep));
+            let real = self.files.real_path(&self.path);
+            let _ = real
+                .and_then(|path| rotate::rotate(&self.files, &path, &open.file, self.limits.keep));
             self.follow()?;
         }
         Ok(())
     }
 }
 
-impl Open {
-    fn at(path: &Path) -> io::Result<Self> {
-        // Looked at first, because opening a FIFO would wait for its reader.
-        let found = fs::metadata(path);
-        if let Ok(found) = &found {
-            check(found)?;
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        sys::private(&mut options);
-        let file = options.open(path)?;
-        let size = {
-            let opened = file.metadata()?;
-            check(&opened)?;
-            opened.len()
+impl<D: Disk> Open<D> {
+    fn at<F: Files<File = D>>(files: &F, path: &Path) -> io::Result<Self> {
+        let file = files.open(path)?;
+        file.announce();
+        let end = file.size()?;
+        Ok(Self {
+            torn: end > 0 && !files.ends_in_newline(path),
+            file,
+            end,
+            recent: Recent::default(),
+        })
+    }
+
+    fn is_truncated(&self) -> bool {
+        self.file.size().is_ok_and(|size| size < self.end)
+    }
+
+    /// Appends what fits of `lines`, behind those that a truncation may have taken.
+    fn put(&mut self, lines: &[Line], limit: u64) -> io::Result<usize> {
+        // Again each time: another writer may have been mending when we first said so.
+        self.file.announce();
+        let again = if self.is_truncated() {
+            self.torn &= self.file.size()? > 0;
+            self.recent.lines(Instant::now())
+        } else {
+            Vec::new()
         };
-        if found.is_err() {
-            rotate::sync_directory_of(path);
-        }
-        sys::announce_writer(&file);
-        let torn = size > 0 && !ends_in_newline(path);
-        Ok(Self { file, torn })
+        let limit = if again.is_empty() { limit } else { 0 };
+        let all = again.iter().chain(lines).map(|line| &line[..]);
+        let written = append_all(&mut self.file, all, limit, &mut self.torn)?;
+        let Some(durable) = written.checked_sub(again.len()) else {
+            // All of them once more, before anything else.
+            self.end = u64::MAX;
+            return Ok(0);
+        };
+        self.end = self.file.size().unwrap_or(0);
+        self.recent
+            .add(&lines[..durable.min(lines.len())], Instant::now());
+        Ok(durable)
     }
-}
-
-fn check(found: &fs::Metadata) -> io::Result<()> {
-    if found.is_file() {
-        return Ok(());
-    }
-    let kind = if found.is_dir() {
-        "a directory"
-    } else {
-        "no regular file (for standard error say `stderr`)"
-    };
-    Err(io::Error::new(
-        io::ErrorKind::InvalidInput,
-        format!("is {kind}"),
-    ))
-}
-
-/// A file we cannot read is taken to end in a torn line: an empty line harms no reader.
-fn ends_in_newline(path: &Path) -> bool {
-    let last_byte = || {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::End(-1))?;
-        let mut byte = [0];
-        file.read_exact(&mut byte)?;
-        io::Result::Ok(byte[0])
-    };
-    last_byte().is_ok_and(|byte| byte == b'\n')
 }

@@ -1,21 +1,30 @@
 //! The slow-request log: one JSON line per record, on disk before anything is done about it.
 //!
-//! One thread writes it. What the disk refuses waits in bounded memory and is tried again; what
-//! does not fit there is dropped and counted. Nothing here waits for a lock that an application
-//! thread could hold, and no error leaves this module but the first one, from [`SlowLog::open`].
+//! A thread of its own writes it, and nobody else touches the path once it is open: a disk that hangs
+//! stops that thread alone. What the disk has not taken waits in bounded memory and is tried again; what
+//! does not fit there is dropped and counted. Nothing here waits for a lock that is held during I/O, nor
+//! for one that an application thread could hold, and no error leaves this module but the first one,
+//! from [`SlowLog::open`].
 
 mod disk;
 mod file;
+mod files;
 mod queue;
+mod recent;
 mod rotate;
 #[cfg_attr(unix, path = "sys/unix.rs")]
 #[cfg_attr(not(unix), path = "sys/other.rs")]
 mod sys;
+mod writer;
 
 use file::LogFile;
-use queue::Queue;
+use queue::Line;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use writer::Desk;
+pub(crate) use writer::Writer;
 
 /// A longer line is no record of ours but a mistake; readers need a bound as well.
 pub(crate) const LONGEST_LINE: usize = 1024 * 1024;
@@ -59,18 +68,23 @@ impl Default for Limits {
 pub(crate) enum Written {
     /// It is on disk (for standard error: it was written), and so is every one before it.
     Durable,
-    /// The disk refused; it waits in memory behind those that waited before.
-    Waiting,
+    /// The disk refused or has not answered in time; as line of that number it waits in memory behind
+    /// those that waited before.
+    Waiting(u64),
     /// It was too long, or memory was full: dropped and counted.
     Lost,
 }
 
-/// The slow-request log, open for appending.
+/// The slow-request log, open for appending: the end that whoever has records holds.
 #[derive(Debug)]
 pub(crate) struct SlowLog {
-    sink: Sink,
-    queue: Queue,
-    lost: u64,
+    desk: Arc<Desk>,
+}
+
+/// The same log for those who only ask how it is; it does not keep the writer alive.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    desk: Arc<Desk>,
 }
 
 #[derive(Debug)]
@@ -81,65 +95,71 @@ enum Sink {
 }
 
 impl SlowLog {
-    /// Opens the log, creating the file (never its directory) if it does not exist.
+    /// Opens the log, creating the file (never its directory) if it does not exist. The writer waits
+    /// to be run on a thread of its own.
     ///
     /// # Errors
     ///
     /// When the path is no regular file or cannot be opened for appending; the error names it.
-    pub(crate) fn open(target: Target, limits: Limits) -> io::Result<Self> {
+    pub(crate) fn open(target: Target, limits: Limits) -> io::Result<(Self, Writer)> {
         let sink = match target {
             Target::Path(path) => Sink::File(LogFile::open(path, limits)?),
             Target::Stderr => Sink::Stderr { torn: false },
             Target::Nowhere => Sink::Nowhere,
         };
-        Ok(Self {
-            sink,
-            queue: Queue::new(limits.memory_bytes),
-            lost: 0,
-        })
+        let desk = Desk::new(limits.memory_bytes);
+        let log = Self { desk: desk.clone() };
+        Ok((log, Writer { desk, sink }))
     }
 
-    /// Writes one record, a line without its newline, behind those that still wait.
-    pub(crate) fn append(&mut self, record: &[u8]) -> Written {
+    /// Hands in one record, a line without its newline, behind those that still wait, and waits for the
+    /// disk: 200 ms at most, and not at all for one that has been silent for longer.
+    pub(crate) fn append(&self, record: &[u8]) -> Written {
         if record.len() > LONGEST_LINE {
-            self.lost += 1;
+            self.desk.count_loss();
             return Written::Lost;
         }
-        if !self.queue.has_room(record.len()) {
-            self.retry();
-        }
-        if !self.queue.push(record) {
-            self.lost += 1;
-            return Written::Lost;
-        }
-        if self.retry() {
-            Written::Durable
-        } else {
-            Written::Waiting
-        }
+        self.desk.append(record)
     }
 
-    /// Tries again to write what waits; `true` when nothing waits any more. Cheap when nothing does.
-    pub(crate) fn retry(&mut self) -> bool {
-        while !self.queue.is_empty() {
-            match self.sink.put(&self.queue) {
-                Ok(durable) if durable > 0 => self.queue.forget(durable),
-                _ => return false,
-            }
-        }
-        true
+    /// Writes the waiting line `number` anew; `false` when the disk has it already, or is being asked to
+    /// take it at this moment.
+    pub(crate) fn replace(&self, number: u64, record: &[u8]) -> bool {
+        record.len() <= LONGEST_LINE && self.desk.replace(number, record)
     }
 
     /// How many records were dropped.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost
+        self.desk.lost()
     }
 
+    /// For those who only ask.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            desk: self.desk.clone(),
+        }
+    }
+}
+
+impl Drop for SlowLog {
+    fn drop(&mut self) {
+        self.desk.close();
+    }
+}
+
+impl Progress {
     /// How many records wait in memory.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len()
+        self.desk.waiting()
     }
 
+    /// Waits until every record that was handed in so far is durable, at most until `until`.
+    pub(crate) fn flush(&self, until: Instant) -> bool {
+        self.desk.flush(until)
+    }
+}
+
+impl Writer {
     /// The file as it was given, if the log is a file.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.sink {
@@ -150,15 +170,15 @@ impl SlowLog {
 }
 
 impl Sink {
-    /// Writes lines from the front of `queue` and says how many are durable now, at least one.
-    fn put(&mut self, queue: &Queue) -> io::Result<usize> {
+    /// Writes lines from the front and says how many are durable now.
+    fn put(&mut self, lines: &[Line]) -> io::Result<usize> {
         match self {
-            Self::File(file) => file.put(queue),
-            Self::Nowhere => Ok(queue.len()),
+            Self::File(file) => file.put(lines),
+            Self::Nowhere => Ok(lines.len()),
             Self::Stderr { torn } => {
                 let mut stderr = sys::stderr()?;
                 let mut done = 0;
-                for line in queue.lines() {
+                for line in lines {
                     if let Err(error) = disk::append(&mut stderr, line, torn) {
                         return if done > 0 { Ok(done) } else { Err(error) };
                     }
@@ -166,6 +186,16 @@ impl Sink {
                 }
                 Ok(done)
             }
+        }
+    }
+
+    fn may_look(&self) -> bool {
+        matches!(self, Self::File(file) if file.may_look())
+    }
+
+    fn look(&mut self) {
+        if let Self::File(file) = self {
+            file.look();
         }
     }
 }

@@ -162,7 +162,7 @@ fn whom_and_what_it_waits_for() {
         "  phases      dns 1.25 ms",
         "  not seen    no /proc",
         "  action      cancelled",
-        "  durable     no: a policy had to act before the disk answered",
+        "  durable     no: the disk had not taken it when it was told",
         "  lost        1 reports, 0 stacks, 0 events in this process so far",
     ] {
         assert!(

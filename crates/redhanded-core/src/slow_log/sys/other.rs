@@ -2,6 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// Nothing: the directory's rights decide.
 pub(super) fn private(_options: &mut OpenOptions) {}
@@ -43,4 +44,14 @@ pub(super) fn announce_writer(_file: &File) {}
 /// Nobody is known to be alone.
 pub(super) fn while_sole_writer(_file: &File, _work: impl FnOnce() -> bool) -> bool {
     false
+}
+
+/// Not known.
+pub(super) fn mount_of(_directory: &Path) -> Option<PathBuf> {
+    None
+}
+
+/// Taken to be one.
+pub(super) fn is_mount(_directory: &Path) -> bool {
+    true
 }

@@ -1,9 +1,10 @@
 //! What only Unix knows of files.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Readable and writable by its owner alone, if it is created.
 pub(super) fn private(options: &mut OpenOptions) {
@@ -33,4 +34,23 @@ pub(super) fn while_sole_writer(file: &File, work: impl FnOnce() -> bool) -> boo
     let done = file.try_lock().is_ok() && work();
     announce_writer(file);
     done
+}
+
+/// Where the file system that has `directory` is mounted; `None` for the root's.
+pub(super) fn mount_of(directory: &Path) -> Option<PathBuf> {
+    let at = directory.ancestors().find(|at| is_mount(at))?;
+    at.parent().is_some().then(|| at.to_owned())
+}
+
+/// Whether a file system begins at `directory`. A bind mount of a part of the same one does not show.
+pub(super) fn is_mount(directory: &Path) -> bool {
+    let Some(parent) = directory.parent() else {
+        return true;
+    };
+    match (fs::metadata(directory), fs::metadata(parent)) {
+        (Ok(here), Ok(above)) => here.dev() != above.dev(),
+        // Nothing there is no mount; what cannot be seen is taken to be unchanged.
+        (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+        (Ok(_), Err(_)) => true,
+    }
 }

@@ -1,0 +1,27 @@
+//! The log in bad weather: the program `catcher` is the process that writes it, one for each disk and each
+//! death; here is who starts it, who remembers what it was told is durable, and who reads what is left.
+
+mod catcher;
+mod left;
+
+pub use catcher::{Catcher, Lines, Told, sibling};
+pub use left::{Left, files_of};
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must come; machines that run tests are busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer or `deadline` has passed.
+pub fn until<T>(deadline: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
