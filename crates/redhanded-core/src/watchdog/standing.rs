@@ -36,11 +36,11 @@ pub(super) struct Standing {
     pub(super) lost: u64,
     /// A look has found its request in it.
     looked_at: bool,
-    thread: Arc<Thread>,
+    pub(super) thread: Arc<Thread>,
     /// An address in the stack frame of the function that polls.
     frame: u64,
     /// Counters when sampling began, and when that was.
-    before: Option<(Activity, u64)>,
+    pub(super) before: Option<(Activity, u64)>,
     next_sample_ns: u64,
 }
 
