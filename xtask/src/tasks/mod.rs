@@ -9,6 +9,7 @@ mod docs;
 mod e2e;
 mod fmt;
 mod hammer;
+mod haproxy;
 mod imports;
 mod loom;
 mod million;
@@ -33,7 +34,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 18] = [
+pub(crate) static ALL: [Task; 19] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -46,6 +47,7 @@ pub(crate) static ALL: [Task; 18] = [
     readme::TASK,
     e2e::TASK,
     outbound::TASK,
+    haproxy::TASK,
     hammer::TASK,
     million::TASK,
     scoreboard::TASK,

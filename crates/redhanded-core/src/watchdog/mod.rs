@@ -432,12 +432,12 @@ impl Watchdog {
         };
         open.spins = health::spins(&case.verdict);
         let first = case.event == Event::Caught;
-        if first && !open.at_shutdown {
+        if first {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
             open.fingerprint = Some(case.fingerprint);
             case.occurrences = booked.occurrences;
             self.engine.counts.evicted(self.storm.take_evicted());
-            if !booked.line {
+            if !(booked.line || open.at_shutdown) {
                 self.engine.counts.repeat();
                 open.dismissed = true;
                 return;
