@@ -261,7 +261,7 @@ fn a_wedged_process_is_drained_restarted_and_served_around() {
         (balancer.cell("a", "weight") == "0").then(|| wedged.elapsed())
     });
     let drained = drained.expect("it is drained some day");
-    println!("wedged -> drained: {} ms", drained.as_millis());
+    eprintln!("wedged -> drained: {} ms", drained.as_millis());
     let agent = balancer.cell("a", "last_agt");
     assert!(agent.contains("all 2 workers"), "{agent}");
     assert!(drained <= DRAINED_WITHIN, "{drained:?}");
@@ -275,19 +275,19 @@ fn a_wedged_process_is_drained_restarted_and_served_around() {
         missed.is_some(),
         "a wedged process does not feed its watchdog"
     );
-    println!("wedged -> restarted: {} ms", wedged.elapsed().as_millis());
+    eprintln!("wedged -> restarted: {} ms", wedged.elapsed().as_millis());
     let record = caught(&nodes[0].stall, "/regex/1")
         .as_class(Class::CpuLoop)
         .by_role(Role::Culprit)
         .record();
     let request = record.request.as_ref().expect("a request");
-    println!("evidence: {} {}", request.url, record.id);
+    eprintln!("evidence: {} {}", request.url, record.id);
     let restarted = Instant::now();
     drop(hangs);
     nodes[0].restart();
     balancer.serves("a");
     let up = Instant::now();
-    println!("restarted -> up: {} ms", restarted.elapsed().as_millis());
+    eprintln!("restarted -> up: {} ms", restarted.elapsed().as_millis());
     std::thread::sleep(Duration::from_secs(1));
     let answers = load.end();
     judge(&answers, &balancer, (begun, wedged, settled, restarted, up));
@@ -304,7 +304,7 @@ fn judge(
         .filter(|a| a.told.as_ref().is_none_or(|(status, _)| *status != 200))
         .collect();
     let late = failed.iter().filter(|a| a.at > settled && a.at < restarted);
-    println!(
+    eprintln!(
         "{} requests, {} without an answer, all of them sent to the wedged process before it was drained",
         answers.len(),
         failed.len()
@@ -323,7 +323,7 @@ fn judge(
     }
     let before = p99(answers, &["b", "c"], begun, wedged);
     let during = p99(answers, &["b", "c"], wedged, restarted);
-    println!(
+    eprintln!(
         "the others' p99: {before:.1} ms before, {during:.1} ms while it was wedged, ratio {:.2}",
         during / before
     );

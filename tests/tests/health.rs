@@ -89,7 +89,7 @@ fn loops_on_all_workers_make_it_unready_at_once_and_ready_again_afterwards() {
     let node = Asking::of(&["busy"], &[]);
     let mut asked = node.keep(&["/busy/3000", "/busy/3000"]);
     let took = node.becomes(false, SOON);
-    println!("not ready after {took:?}");
+    eprintln!("not ready after {took:?}");
     let (status, body) = asked_http(node.health, "/health");
     assert_eq!(status, 503);
     let health: serde_json::Value = serde_json::from_str(&body).expect("JSON");
