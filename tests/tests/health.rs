@@ -238,7 +238,11 @@ fn a_stop_in_the_middle_of_a_wedge_is_not_counted() {
 
 #[test]
 fn tasks_that_nobody_watches_are_seen_though_no_request_is_in_flight() {
-    let node = Asking::of(&["unwatched_loops"], &[]);
+    let node = Asking::of(&["unwatched_loops", "busy"], &[]);
+    // A worker is known that has polled a watched request once.
+    for asked in &mut node.keep(&["/busy/150", "/busy/150"]) {
+        assert_eq!(asked.status_within(PATIENCE), Some(200));
+    }
     let status = node
         .stall
         .get("/unwatched_loops/6000")

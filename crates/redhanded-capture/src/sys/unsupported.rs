@@ -1,8 +1,8 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
 use crate::{
-    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Reach, Sample,
-    SocketSeen, SleepsOn, Syscall,
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Reach, Sample, SleepsOn,
+    SocketSeen, Syscall,
 };
 use redhanded_report::{Frame, Peer, WaitingFor};
 use std::path::PathBuf;

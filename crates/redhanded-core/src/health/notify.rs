@@ -77,7 +77,8 @@ impl Notifier {
         if health.shutting_down && !self.stopping {
             states.push(NotifyState::Stopping);
         }
-        if status != self.status && (ready || !health.ready) {
+        let is_news = status != self.status && (ready || !health.ready);
+        if is_news {
             states.push(NotifyState::Status(&status));
         }
         let is_due = |every| self.beat.is_none_or(|at| now.duration_since(at) >= every);
@@ -93,7 +94,9 @@ impl Notifier {
             self.beat = Some(now);
         }
         (self.ready, self.stopping) = (ready, health.shutting_down);
-        self.status = status;
+        if is_news {
+            self.status = status;
+        }
         true
     }
 }

@@ -84,7 +84,6 @@ impl HealthLooks {
     pub(super) fn after_pause(&mut self, lasted_ns: u64) {
         self.node.after_pause(lasted_ns);
         for known in self.runtimes.values_mut() {
-            known.unwatched.clear();
             let each = known.each.iter_mut().flatten().map(|(_, since)| since);
             let all = known.steps.iter_mut().map(|(_, since)| since);
             each.chain(all)
@@ -279,14 +278,13 @@ impl Watchdog {
             if !poll.still(slot) || for_ns < limit_ns {
                 return None;
             }
-            let before = poll.before.as_ref().map(|(activity, _)| activity);
             let asleep = poll.is_asleep().unwrap_or(false);
             let now = sampler.activity(&poll.thread);
             Some(Stand {
                 slot,
                 tid: poll.thread.tid(),
                 for_ns,
-                doing: doing(before, &now, asleep, limit_ns),
+                doing: doing(poll.first.as_ref(), &now, asleep, limit_ns),
             })
         };
         own.iter().filter_map(stand).collect()

@@ -1,9 +1,9 @@
 //! Whose doing it is that a thread sleeps.
 
+use super::fd;
 use super::peer::peer_of;
 use super::task::{Place, parse_place};
 use super::wait::{self, waits_for};
-use super::fd;
 use crate::{SleepsOn, Syscall};
 use redhanded_report::WaitKind;
 
@@ -117,7 +117,7 @@ mod tests {
             let _two = mutex.lock();
         };
         assert_eq!(asleep_in(lock), SleepsOn::Lock);
-        assert_eq!(asleep_in(|| std::thread::park()), SleepsOn::Lock);
+        assert_eq!(asleep_in(std::thread::park), SleepsOn::Lock);
         let queue = || std::thread::park_timeout(DAY);
         assert_eq!(asleep_in(queue), SleepsOn::Other, "it ends by itself");
         assert_eq!(asleep_in(|| std::thread::sleep(DAY)), SleepsOn::Timer);
