@@ -248,7 +248,7 @@ fn tasks_that_nobody_watches_are_seen_though_no_request_is_in_flight() {
         .get("/unwatched_loops/6000")
         .status_within(PATIENCE);
     assert_eq!(status, Some(200));
-    node.becomes(false, Duration::from_secs(5));
+    node.becomes(false, Duration::from_secs(8));
     node.becomes(true, PATIENCE);
 }
 

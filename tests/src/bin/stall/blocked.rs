@@ -99,10 +99,11 @@ async fn unwatched(Path(ms): Path<u64>) {
     }
 }
 
-/// The same, and they do not sleep.
+/// The same, but they loop, and begin when nobody has been in flight for so long that the watchdog sleeps.
 async fn unwatched_loops(Path(ms): Path<u64>) {
     for _ in 0..2 {
         tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
             let until = std::time::Instant::now() + Duration::from_millis(ms);
             while std::time::Instant::now() < until {
                 std::hint::black_box(ms);
