@@ -17,13 +17,17 @@
 
 mod caught;
 mod client;
+mod health;
 mod quota;
 mod stall;
+mod supervisor;
 
 pub use caught::{Caught, caught, show};
 pub use client::Asked;
+pub use health::{asked_http, free_port, is_ready, told_agent};
 pub use quota::{Group, Quota};
 pub use stall::{Stall, Start, finish, hangs_without};
+pub use supervisor::Supervisor;
 
 use std::time::{Duration, Instant};
 

@@ -22,18 +22,20 @@ const LIST: [&[&str]; 5] = [
 /// Stages of `redhanded-core`, and the stages that each may import besides.
 ///
 /// The watchdog runs ③ to ⑤ and the clerk ⑥ and ⑦; what the two say to each other is `case`.
-const STAGES: [(&str, &[&str]); 7] = [
+const STAGES: [(&str, &[&str]); 8] = [
     ("registry", &[]),
+    ("health", &[]),
     ("verdict", &[]),
     ("slow_log", &[]),
     ("redact", &[]),
     ("ask", &["redact"]),
-    ("watchdog", &["registry", "verdict"]),
+    ("watchdog", &["health", "registry", "verdict"]),
     ("clerk", &["ask", "redact", "slow_log"]),
 ];
 
 /// What a stage may not know of the crates below.
-const OUTSIDE: [(&str, &[&str]); 6] = [
+const OUTSIDE: [(&str, &[&str]); 7] = [
+    ("health", &["redhanded_capture"]),
     (
         "registry",
         &[

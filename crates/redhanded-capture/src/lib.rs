@@ -70,5 +70,5 @@ pub use sockets::{ConnectionSeen, SocketSeen, sockets_behind, sockets_to};
 pub use symbols::Symbolizer;
 pub use syscall::Syscall;
 pub use thread::Thread;
-pub use wait::{peer_of, waits_for};
+pub use wait::{SleepsOn, any_waits_for_a_peer, peer_of, sleeps_on, waits_for};
 pub use waiting::{Leaf, LeafKind, PollOutcome, Waiting, capture_poll, original};

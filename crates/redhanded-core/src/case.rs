@@ -6,7 +6,7 @@ use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
-use redhanded_report::{Event, Evidence, Phase, StackKind, Thread, Verdict};
+use redhanded_report::{Confidence, Event, Evidence, Phase, Role, StackKind, Thread, Verdict};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) elapsed_ns: u64,
     pub(crate) slow_after_ns: u64,
     pub(crate) verdict: Verdict,
+    /// The process shuts down, and it was not overdue.
+    pub(crate) is_early: bool,
     /// The verdict if names show that it yields to the scheduler where it seems to wait.
     pub(crate) if_it_yields: Option<Verdict>,
     pub(crate) observed: Observed,
@@ -55,6 +57,18 @@ pub(crate) struct Case {
     pub(crate) looked_ns: u64,
     /// For how long the CPU quota has throttled the process meanwhile, summed over its CPUs.
     pub(crate) throttled_ns: Option<u64>,
+}
+
+impl Case {
+    /// Who was only still at work when the process was shut down is accused of nothing.
+    pub(crate) fn spare(&self, verdict: &mut Verdict) {
+        if self.is_early {
+            verdict.confidence = Confidence::Suspected;
+            if verdict.role == Role::Culprit {
+                verdict.role = Role::Bystander;
+            }
+        }
+    }
 }
 
 /// What a look at a child of a request found.

@@ -2,6 +2,7 @@
 
 use humantime::parse_duration;
 use redhanded_report::Service;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,33 @@ pub struct Config {
     pub wake_to_look: bool,
     /// What we say about ourselves on stderr.
     pub diagnostics: Diagnostics,
+    /// When a process is unfit, and who may ask.
+    pub health: HealthRules,
+}
+
+/// When a process is unfit for requests, and where load balancers ask.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HealthRules {
+    /// Not ready when every worker of a runtime stands for so long; never zero.
+    pub unready_after: Duration,
+    /// Not alive when they do for so long, or the watchdog itself; never shorter than `unready_after`.
+    pub restart_after: Duration,
+    /// Where HTTP health checks are answered.
+    pub listener: Option<SocketAddr>,
+    /// Where HAProxy's agent-checks are answered.
+    pub agent_check: Option<SocketAddr>,
+}
+
+impl Default for HealthRules {
+    fn default() -> Self {
+        Self {
+            unready_after: Duration::from_millis(300),
+            restart_after: Duration::from_secs(30),
+            listener: None,
+            agent_check: None,
+        }
+    }
 }
 
 /// What an install says about itself on stderr.
@@ -87,6 +115,7 @@ impl Config {
             log_keep: 8,
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
+            health: HealthRules::default(),
         }
     }
 
@@ -108,6 +137,14 @@ impl Config {
         }
         if let Some(value) = env("REDHANDED_LOG") {
             self.diagnostics = diagnostics(&value)?;
+        }
+        for (name, address) in [
+            ("REDHANDED_HEALTH_LISTEN", &mut self.health.listener),
+            ("REDHANDED_AGENT_CHECK_LISTEN", &mut self.health.agent_check),
+        ] {
+            if let Some(value) = env(name) {
+                *address = listen(name, &value)?;
+            }
         }
         self.headers
             .iter_mut()
@@ -133,6 +170,13 @@ impl Config {
             return Err(Error::config(
                 "slow_after(0): a threshold of zero would report every request; give a duration such as 2 s",
             ));
+        }
+        let health = &self.health;
+        if health.unready_after.is_zero() || health.restart_after < health.unready_after {
+            return Err(Error::config(format!(
+                "unready_after({:?}), restart_after({:?}): the first must be above zero, and the second no shorter; the defaults are 300 ms and 30 s",
+                health.unready_after, health.restart_after
+            )));
         }
         let is_zero = |rule: &RouteRule| rule.slow_after.is_some_and(|after| after.is_zero());
         match self.routes.iter().find(|(_, rule)| is_zero(rule)) {
@@ -193,6 +237,17 @@ fn log(value: &str) -> Result<Log, Error> {
         "stderr" => Ok(Log::Stderr),
         path => Ok(Log::Path(path.into())),
     }
+}
+
+fn listen(name: &str, value: &str) -> Result<Option<SocketAddr>, Error> {
+    if value == "off" {
+        return Ok(None);
+    }
+    value.parse().map(Some).map_err(|_| {
+        Error::config(format!(
+            "{name}={value:?} is not accepted; give an address with its port, such as 127.0.0.1:9901 or [::]:9901, or off"
+        ))
+    })
 }
 
 fn diagnostics(value: &str) -> Result<Diagnostics, Error> {
@@ -301,6 +356,33 @@ mod tests {
             error.contains("REDHANDED_LOG=\"loud\"") && error.contains("off, warn or info"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn thresholds_of_health_that_make_no_sense_are_refused() {
+        for (unready_ms, restart_ms) in [(0, 1_000), (300, 299)] {
+            let mut config = Config::new("app");
+            config.health.unready_after = Duration::from_millis(unready_ms);
+            config.health.restart_after = Duration::from_millis(restart_ms);
+            let error = config.resolve(|_| None).unwrap_err();
+            assert!(error.is_config() && error.to_string().contains("unready_after"));
+        }
+    }
+
+    #[test]
+    fn the_environment_says_where_health_checks_are_answered() {
+        let (config, _) = with("REDHANDED_HEALTH_LISTEN", "[::1]:9901").unwrap();
+        assert_eq!(config.health.listener, "[::1]:9901".parse().ok());
+        let (config, _) = with("REDHANDED_AGENT_CHECK_LISTEN", "off").unwrap();
+        assert_eq!(config.health.agent_check, None);
+        for bad in ["", "9901", "localhost:9901", "127.0.0.1"] {
+            for name in ["REDHANDED_HEALTH_LISTEN", "REDHANDED_AGENT_CHECK_LISTEN"] {
+                let error = with(name, bad).unwrap_err().to_string();
+                for part in [name, &format!("{bad:?}"), "127.0.0.1:9901"] {
+                    assert!(error.contains(part), "{error} lacks {part}");
+                }
+            }
+        }
     }
 
     #[test]

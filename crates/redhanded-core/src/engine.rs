@@ -5,9 +5,11 @@ use crate::baseline::Baseline;
 use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
+use crate::health::{self, Health, Limits};
 use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
+use redhanded_capture::monotonic_ns;
 use redhanded_report::{How, Lost};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -31,6 +33,7 @@ pub struct Engine {
     /// Requests that came to hold much memory, for the watchdog.
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
+    pub(crate) health: health::Shared,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -49,6 +52,10 @@ impl Engine {
             closures: Closures::default(),
             grown: Grown::default(),
             baseline: Baseline::new(),
+            health: health::Shared::new(Limits {
+                unready_ns: nanos(config.health.unready_after),
+                restart_ns: nanos(config.health.restart_after),
+            }),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -139,6 +146,35 @@ impl Engine {
             baseline: self.baseline.stats(),
             ..self.counts.stats()
         }
+    }
+
+    /// Whether this process should be given requests, and whether it should be restarted. Cheap, waits for nobody.
+    pub fn health(&self) -> Health {
+        let is_watching = self.state.load(Ordering::SeqCst) == WATCHING;
+        self.health.health(is_watching, monotonic_ns())
+    }
+
+    /// The application can be asked from now on: a service manager is told so, once.
+    pub fn ready(&self) {
+        self.health.announce();
+    }
+
+    /// Wakes the watchdog for a look at the workers, if it sleeps and has not looked for a while: a runtime whose
+    /// workers stand in what nobody watches takes no request that would wake it.
+    pub(crate) fn look_at_workers(&self) {
+        const RECENT_NS: u64 = 1_000_000_000;
+        let is_parked = self.state.load(Ordering::SeqCst) == PARKED;
+        if is_parked && monotonic_ns().saturating_sub(self.health.beat_ns()) >= RECENT_NS {
+            self.wake_watchdog();
+        }
+    }
+
+    /// The watchdog is to look at what is in flight, until `until_ns` at most; `false` if that was asked before.
+    pub(crate) fn begin_shutdown(&self, until_ns: u64) -> bool {
+        let begun = self.health.begin_shutdown(until_ns);
+        self.unpark();
+        self.wake_watchdog();
+        begun
     }
 
     #[inline]

@@ -2,14 +2,16 @@
 
 use crate::case::Message;
 use crate::clerk::Clerk;
-use crate::config::{Config, DEFAULT_LOG, Error, Log};
-use crate::engine::{Engine, Stats};
+use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log};
+use crate::engine::{Engine, Stats, nanos};
+use crate::health::{Bound, Health, Notifier, serve};
 use crate::memory::keep_own_books;
 use crate::sink::Sink;
 use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
 use crate::watchdog::Watchdog;
 use redhanded_capture::alloc::{detect, is_counting};
-use redhanded_capture::{Abilities, Sampler, outlook};
+use redhanded_capture::{Abilities, Sampler, monotonic_ns, outlook};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Messages that may wait for the clerk.
 const QUEUE: usize = 1024;
+/// A shutdown looks at what is in flight for no longer than that.
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// A year: longer deadlines than a clock can tell.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -30,6 +34,8 @@ pub struct Installed {
     log: Progress,
     log_note: Arc<str>,
     abilities: Arc<str>,
+    bound: Bound,
+    tells_systemd: bool,
 }
 
 impl std::fmt::Debug for Installed {
@@ -57,7 +63,9 @@ pub fn install(
     let progress = log.progress();
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
+    let rules = config.health;
     let engine = Engine::new(config);
+    let bound = answer_checks(engine, rules).inspect_err(|_| engine.end())?;
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
     let filing = Clerk::new(engine, log, sinks.clone());
@@ -73,6 +81,7 @@ pub fn install(
         Watchdog::new(engine, sampler, watching).run()
     })?;
     engine.set_watchdog(watchdog.thread().clone());
+    let tells_systemd = Notifier::start(engine)?;
     Ok((
         Installed {
             engine,
@@ -81,9 +90,19 @@ pub fn install(
             log: progress,
             log_note: log_note.into(),
             abilities,
+            bound,
+            tells_systemd,
         },
         warnings,
     ))
+}
+
+/// Answers health checks where that is asked for.
+fn answer_checks(engine: &'static Engine, rules: HealthRules) -> Result<Bound, Error> {
+    serve(rules.listener, rules.agent_check, move || {
+        engine.look_at_workers();
+        engine.health()
+    })
 }
 
 /// What can be seen here, in one phrase.
@@ -181,6 +200,30 @@ impl Installed {
         &self.log_note
     }
 
+    /// How this process is, as the watchdog sees it.
+    pub fn health(&self) -> Health {
+        self.engine.health()
+    }
+
+    /// Where HTTP health checks are answered, if they are.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.bound.http
+    }
+
+    /// Where agent-checks are answered, if they are.
+    pub fn agent_check_address(&self) -> Option<SocketAddr> {
+        self.bound.agent
+    }
+
+    /// Who is told of this process's health, in one phrase; empty if nobody is.
+    pub fn checks(&self) -> String {
+        let http = self.bound.http.map(|at| format!("health at http://{at}"));
+        let agent = self.bound.agent.map(|at| format!("agent-check at {at}"));
+        let systemd = self.tells_systemd.then(|| "tells systemd".to_owned());
+        let parts: Vec<String> = [http, agent, systemd].into_iter().flatten().collect();
+        parts.join("; ")
+    }
+
     /// What was seen and lost so far.
     pub fn stats(&self) -> Stats {
         let lost_events = self.sinks.iter().map(|s| s.lost()).sum();
@@ -214,11 +257,28 @@ impl Installed {
         self.log.flush(until) && filed && exported
     }
 
-    /// Ends the watching: new requests run unwatched, what was found is filed and exported.
+    /// Ends the watching: this process is not ready from now on, what is in flight is looked at, new requests run
+    /// unwatched, what was found is filed and exported.
     ///
     /// Blocks for at most `deadline`; `false` means that something was still on its way.
     pub fn shutdown(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        self.look_before_the_end(deadline);
         self.engine.end();
-        self.flush(deadline)
+        self.flush(until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Half of the time is left for what comes of it.
+    fn look_before_the_end(&self, deadline: Duration) {
+        let time = (deadline / 2).min(LAST_LOOK);
+        let until_ns = monotonic_ns().saturating_add(nanos(time));
+        if self.engine.has_ended() || !self.engine.begin_shutdown(until_ns) {
+            return;
+        }
+        // A watchdog that hangs gets a little more, and no more.
+        let until = Instant::now() + time + time / 4;
+        while !self.engine.health.is_looked() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }

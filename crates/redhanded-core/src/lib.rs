@@ -23,6 +23,7 @@ mod current;
 mod engine;
 mod facts;
 mod family;
+mod health;
 mod install;
 mod memory;
 mod outbound;
@@ -43,9 +44,10 @@ mod worker;
 pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, Log, RouteRule};
+pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule};
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
+pub use health::{Health, Holder};
 pub use install::{Installed, install};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,

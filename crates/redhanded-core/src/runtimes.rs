@@ -40,6 +40,8 @@ pub(crate) struct RuntimeSeen {
     /// Of each worker that is not parked, how often it has parked and how long it has worked: a worker that
     /// turns to another task publishes anew. `None` if any worker is parked, or where nothing is counted.
     pub(crate) moves: Option<Vec<(u64, u64)>>,
+    /// The same of each worker by itself; `None` for one that is parked. Empty where nothing is counted.
+    pub(crate) each: Vec<Option<(u64, u64)>>,
 }
 
 /// The runtime of this thread; remembers it. Allocates: for the registration of a thread.
@@ -98,18 +100,21 @@ pub(crate) fn hand_over(number: u64, closure: impl FnOnce() + Send + 'static) ->
 
 impl Known {
     fn seen(&self) -> RuntimeSeen {
+        let each = each(&self.metrics);
+        let all = each.iter().copied().collect::<Option<Vec<_>>>();
         RuntimeSeen {
             number: self.number,
             workers: u32::try_from(self.metrics.num_workers()).unwrap_or(u32::MAX),
             tasks: self.metrics.num_alive_tasks(),
             one_thread: self.one_thread,
-            moves: moves(&self.metrics),
+            moves: all.filter(|all| !all.is_empty()),
+            each,
         }
     }
 }
 
 #[cfg(target_has_atomic = "64")]
-fn moves(metrics: &RuntimeMetrics) -> Option<Vec<(u64, u64)>> {
+fn each(metrics: &RuntimeMetrics) -> Vec<Option<(u64, u64)>> {
     let of = |worker| {
         let parks = metrics.worker_park_unpark_count(worker);
         let busy = metrics.worker_total_busy_duration(worker);
@@ -122,8 +127,8 @@ fn moves(metrics: &RuntimeMetrics) -> Option<Vec<(u64, u64)>> {
 }
 
 #[cfg(not(target_has_atomic = "64"))]
-fn moves(_: &RuntimeMetrics) -> Option<Vec<(u64, u64)>> {
-    None
+fn each(_: &RuntimeMetrics) -> Vec<Option<(u64, u64)>> {
+    Vec::new()
 }
 
 #[cfg(all(test, not(redhanded_loom)))]

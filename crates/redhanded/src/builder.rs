@@ -5,6 +5,7 @@ use crate::install::Redhanded;
 use redhanded_core::sink::Sink;
 use redhanded_core::{Config, Error, Log, RouteRule};
 use redhanded_report::Report;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,6 +166,52 @@ impl Builder {
         self
     }
 
+    /// Answers HTTP health checks at `address`, on a thread of its own that answers when every worker stands:
+    /// `GET /ready` and `GET /live` say 200 or 503, `GET /health` says why, as JSON. Port 0 is any free one:
+    /// [`Redhanded::health_address`] tells which. `REDHANDED_HEALTH_LISTEN` is stronger.
+    ///
+    /// Who can connect can read which route keeps a worker, and nothing else of any request. At most 64 connections
+    /// at once, 2 s each.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), redhanded::Error> {
+    /// let redhanded = redhanded::Redhanded::builder("app")
+    ///     .health_listener(([0, 0, 0, 0], 9901))
+    ///     .agent_check(([0, 0, 0, 0], 9902))
+    ///     .install()?;
+    /// # drop(redhanded); Ok(()) }
+    /// ```
+    pub fn health_listener(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.config.health.listener = Some(address.into());
+        self
+    }
+
+    /// Answers HAProxy's agent-checks at `address`, by the same thread: `up 75%`, with the share of free workers as
+    /// weight; `up 0%`, which drains, when it is not ready; `down` when it is not alive, each with a reason.
+    /// `REDHANDED_AGENT_CHECK_LISTEN` is stronger.
+    pub fn agent_check(mut self, address: impl Into<SocketAddr>) -> Self {
+        self.config.health.agent_check = Some(address.into());
+        self
+    }
+
+    /// Not ready when every worker of a runtime has stood for so long, each by the doing of this process: in a loop,
+    /// or for a lock that nobody who waits for a peer may have. Default: 300 ms.
+    ///
+    /// Also when half of the workers are held like that for ten times as long, or by requests that are caught
+    /// spinning. Ready again when all have moved for a second, and for longer if it was ready only for a short time.
+    /// It should be longer than what your handlers compute without an await.
+    pub fn unready_after(mut self, threshold: Duration) -> Self {
+        self.config.health.unready_after = threshold;
+        self
+    }
+
+    /// Not alive, so that a supervisor may restart the process, when every worker of a runtime has stood for so long,
+    /// or the watchdog itself. Default: 30 s.
+    pub fn restart_after(mut self, threshold: Duration) -> Self {
+        self.config.health.restart_after = threshold;
+        self
+    }
+
     /// One more receiver of reports.
     pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
@@ -189,14 +236,15 @@ impl Builder {
         self
     }
 
-    /// Starts watching: three threads, the log, the export if an endpoint is set.
+    /// Starts watching: three threads, the log, the export if an endpoint is set, a thread for health checks where an
+    /// address for them is set, and one more under systemd, if `NOTIFY_SOCKET` says so.
     ///
     /// Sets no global subscriber, provider or propagator. Prints one line on stderr that says what
     /// is covered, unless `REDHANDED_LOG` says otherwise.
     ///
     /// # Errors
     ///
-    /// A threshold of zero, a bad value of a `REDHANDED_*` variable, a log path that was asked for
+    /// A threshold of zero, an address that cannot be bound, a bad value of a `REDHANDED_*` variable, a log path that was asked for
     /// and cannot be written, an endpoint that is no URL, threads that cannot be started. The
     /// message names what was wrong and what is accepted.
     pub fn install(self) -> Result<Redhanded, Error> {

@@ -71,6 +71,11 @@ impl Redhanded {
 
     /// Ends the watching: what was found is filed and exported, requests from now on run unwatched.
     ///
+    /// From its beginning this process is not ready, and a service manager is told that it stops. What is still in
+    /// flight is looked at as if it were overdue, and filed: up to 100 requests, the oldest first; the others are
+    /// counted by route in one record `event:"process"`. Who was not overdue is accused of nothing. Call it after
+    /// your server's own graceful shutdown, so that what is found is what did not end.
+    ///
     /// `false` means that after `deadline` something was still on its way.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
         let installed = self.installed.clone();
@@ -110,8 +115,12 @@ pub(crate) fn install(
     if diagnostics >= Diagnostics::Info {
         let (name, after) = announced;
         let abilities = installed.abilities();
+        let checks = match installed.checks() {
+            checks if checks.is_empty() => checks,
+            checks => format!("{checks}; "),
+        };
         eprintln!(
-            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {abilities}",
+            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {checks}{abilities}",
             installed.log(),
             export.note
         );

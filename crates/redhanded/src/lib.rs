@@ -37,6 +37,7 @@
 //! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
+//! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_PROTOCOL`, `_TIMEOUT` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
@@ -46,6 +47,7 @@ mod builder;
 mod callback;
 mod export;
 mod free;
+mod health;
 mod install;
 mod listener;
 mod outbound;
@@ -56,6 +58,7 @@ pub use builder::{Builder, Rule, long_lived, slow_after};
 pub use free::{
     Child, Current, InCurrentRequest, Job, Watched, current, job, spawn, spawn_blocking,
 };
+pub use health::{Health, Holder};
 pub use install::Redhanded;
 pub use outbound::{
     Acquiring, CallPhase, Calling, Failure, Held, Outbound, PeerStats, Peers, PhaseStats, outbound,

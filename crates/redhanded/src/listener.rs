@@ -10,6 +10,8 @@ impl Redhanded {
     /// proves that, and tell of clients that begin a request, or a TLS handshake, and do not finish
     /// it within [`slow_after`](crate::Builder::slow_after).
     ///
+    /// A service manager is told that the application can be asked now; see [`ready`](Self::ready).
+    ///
     /// ```no_run
     /// # async fn serve(redhanded: redhanded::Redhanded, app: axum::Router) -> std::io::Result<()> {
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
@@ -22,6 +24,7 @@ impl Redhanded {
     /// [`tap_io`](https://docs.rs/axum/0.8/axum/serve/trait.ListenerExt.html#method.tap_io):
     /// `axum::serve(redhanded.listener(listener).tap_io(|_| ()), app)`.
     pub fn listener<L: Listening>(&self, listener: L) -> Listener<L> {
+        self.ready();
         Listener::new(self.installed.engine(), listener)
     }
 }

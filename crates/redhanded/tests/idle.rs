@@ -1,4 +1,5 @@
-//! With no request in flight, our threads do not wake up at all; with a listener once a second.
+//! With no request in flight, our threads do not wake up at all, though they answer health checks; with a listener
+//! once a second.
 #![cfg(target_os = "linux")]
 
 use redhanded::Redhanded;
@@ -37,7 +38,9 @@ async fn an_idle_process_is_not_woken() {
     let log = tempfile::tempdir().expect("a directory");
     let builder = Redhanded::builder("idle")
         .slow_after(Duration::from_secs(3600))
-        .slow_log(log.path().join("log"));
+        .slow_log(log.path().join("log"))
+        .health_listener(([127, 0, 0, 1], 0))
+        .agent_check(([127, 0, 0, 1], 0));
     let redhanded = builder.install().expect("an install");
     let service = redhanded
         .layer()

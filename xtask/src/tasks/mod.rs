@@ -9,6 +9,7 @@ mod docs;
 mod e2e;
 mod fmt;
 mod hammer;
+mod haproxy;
 mod imports;
 mod log_kills;
 mod loom;
@@ -47,6 +48,7 @@ pub(crate) static ALL: [Task; 19] = [
     readme::TASK,
     e2e::TASK,
     outbound::TASK,
+    haproxy::TASK,
     hammer::TASK,
     log_kills::TASK,
     million::TASK,

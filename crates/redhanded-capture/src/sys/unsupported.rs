@@ -1,7 +1,7 @@
 //! The twin of `linux` for platforms where threads cannot be looked at. Waiting futures still can.
 
 use crate::{
-    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Reach, Sample,
+    Abilities, AcceptQueue, Activity, Module, NoStack, RawFrame, RawStack, Reach, Sample, SleepsOn,
     SocketSeen, Syscall,
 };
 use redhanded_report::{Frame, Peer, WaitingFor};
@@ -95,6 +95,14 @@ pub(crate) fn syscall_name(_number: i64) -> Option<&'static str> {
 
 pub(crate) fn waits_for(_syscall: &Syscall) -> Option<WaitingFor> {
     None
+}
+
+pub(crate) fn sleeps_on(_syscall: &Syscall) -> SleepsOn {
+    SleepsOn::Other
+}
+
+pub(crate) fn any_waits_for_a_peer() -> bool {
+    false
 }
 
 pub(crate) fn peer_of(_syscall: &Syscall) -> Option<Peer> {

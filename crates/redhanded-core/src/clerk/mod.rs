@@ -102,6 +102,10 @@ impl Clerk {
             raw_durable = raw.durable;
         }
         self.put_names(case, &mut report);
+        report
+            .verdict
+            .iter_mut()
+            .for_each(|verdict| case.spare(verdict));
         self.tell_usual(&mut report, case);
         let is_new = !self.remembered.is_culprit(&report);
         let like = (case.fingerprint, route_of(&case.copied));

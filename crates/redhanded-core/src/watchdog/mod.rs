@@ -12,7 +12,9 @@ mod crowd;
 mod episodes;
 mod fingerprint;
 mod growth;
+mod health;
 mod holders;
+mod last_look;
 mod listeners;
 mod open_case;
 mod pauses;
@@ -35,6 +37,8 @@ use blocking::PoolLooks;
 use burst::Bursts;
 use clocks::Clocks;
 use growth::Growths;
+use health::HealthLooks;
+use last_look::LastLook;
 use listeners::ListenerLooks;
 use open_case::OpenCase;
 use pauses::Pauses;
@@ -73,6 +77,8 @@ pub(crate) struct Watchdog {
     long_pause_ns: u64,
     listeners: ListenerLooks,
     workers: WorkerLooks,
+    health: HealthLooks,
+    last_look: Option<LastLook>,
     pool: PoolLooks,
     probes: PoolProbes,
     storm: Storm,
@@ -154,6 +160,8 @@ impl Watchdog {
             long_pause_ns: trouble::long_pause_ns(shortest_ns),
             listeners: ListenerLooks::new(engine.slow_after_ns),
             workers: WorkerLooks::new(engine.slow_after_ns),
+            health: HealthLooks::new(engine.health.limits()),
+            last_look: None,
             pool: PoolLooks::new(engine.slow_after_ns),
             probes: PoolProbes::default(),
             storm: Storm::default(),
@@ -221,6 +229,7 @@ impl Watchdog {
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
         pulse::set(now_ns);
+        self.engine.health.beat(now_ns);
         self.notice_pause(now_ns); // ③
         self.clocks.note(now_ns);
         let earliest = self.find_overdue(now_ns); // ③
@@ -228,13 +237,15 @@ impl Watchdog {
         self.watch_growth(now_ns); // ③
         self.look_at_late_hogs(now_ns); // ③
         self.sample_standing(now_ns); // ④
+        self.look_before_the_end(now_ns); // ③
         self.look_at_open_cases(now_ns); // ④ ⑤
         self.file_ends();
         self.look_at_listeners(now_ns); // ③ ⑤
         self.look_at_workers(now_ns); // ③ ④ ⑤
         self.look_at_blocking_pool(now_ns); // ③ ⑤
         self.engine.baseline.collect();
-        self.next(now_ns, earliest)
+        let next = self.next(now_ns, earliest);
+        self.next_before_the_end(next, now_ns)
     }
 
     fn find_overdue(&mut self, now_ns: u64) -> Option<u64> {
@@ -419,13 +430,14 @@ impl Watchdog {
         let Some(open) = self.open.get_mut(index) else {
             return;
         };
+        open.spins = health::spins(&case.verdict);
         let first = case.event == Event::Caught;
         if first {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
             open.fingerprint = Some(case.fingerprint);
             case.occurrences = booked.occurrences;
             self.engine.counts.evicted(self.storm.take_evicted());
-            if !booked.line {
+            if !(booked.line || open.at_shutdown) {
                 self.engine.counts.repeat();
                 open.dismissed = true;
                 return;
@@ -492,7 +504,7 @@ impl Watchdog {
             return Next::At(now_ns + LOOKING_NS);
         }
         // A chunk's due time outlives its requests: whether any is in flight is seen by looking.
-        let quiet = self.open.is_empty() && self.standing.is_empty();
+        let quiet = self.open.is_empty() && self.standing.is_empty() && self.health.is_settled();
         let idle = quiet && (earliest_ns.is_none() || !self.engine.registry.any_live());
         if !idle {
             self.idle_since_ns = None;

@@ -52,6 +52,10 @@ pub(super) struct OpenCase {
     pub(super) dismissed: bool,
     /// It is not overdue: it is here because it grows, and only that is told of it.
     pub(super) for_growth: bool,
+    /// It was not overdue: it is here because the process shuts down.
+    pub(super) at_shutdown: bool,
+    /// It was judged to keep its worker by being polled all the time.
+    pub(super) spins: bool,
     /// What it held when a look found that it grows.
     held_bytes: u64,
     pub(super) looks: u32,
@@ -162,6 +166,8 @@ impl OpenCase {
             filed: false,
             dismissed: false,
             for_growth: false,
+            at_shutdown: false,
+            spins: false,
             held_bytes: 0,
             looks: 0,
             next_look_ns: u64::MAX,
@@ -655,7 +661,11 @@ impl OpenCase {
                 .or_default()
                 .add(&self.id, self.looks == 1);
         }
-        Case {
+        if self.at_shutdown {
+            let cause = verdict.cause;
+            verdict.cause = format!("in flight when the process was shut down; {cause}");
+        }
+        let mut case = Case {
             event: if self.filed {
                 Event::Updated
             } else {
@@ -674,6 +684,7 @@ impl OpenCase {
             elapsed_ns,
             slow_after_ns: self.slot.slow_after_ns(),
             verdict,
+            is_early: self.at_shutdown && elapsed_ns < self.slot.slow_after_ns(),
             if_it_yields,
             observed: found.observed,
             thread: found.thread,
@@ -683,7 +694,11 @@ impl OpenCase {
             started_ns: self.slot.started_ns(),
             looked_ns: now_ns,
             throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
-        }
+        };
+        let mut verdict = std::mem::take(&mut case.verdict);
+        case.spare(&mut verdict);
+        case.verdict = verdict;
+        case
     }
 }
 

@@ -36,12 +36,14 @@ pub(super) struct Standing {
     pub(super) lost: u64,
     /// A look has found its request in it.
     looked_at: bool,
-    thread: Arc<Thread>,
+    pub(super) thread: Arc<Thread>,
     /// An address in the stack frame of the function that polls.
     frame: u64,
     /// Counters when sampling began, and when that was.
     before: Option<(Activity, u64)>,
     next_sample_ns: u64,
+    /// What its thread had done when sampling began for the first time: CPU time counts across a pause as well.
+    pub(super) first: Option<Activity>,
 }
 
 /// When to sample.
@@ -187,6 +189,7 @@ impl Standing {
             frame: 0,
             before: None,
             next_sample_ns: 0,
+            first: None,
         }
     }
 
@@ -202,7 +205,9 @@ impl Standing {
     /// Takes one sample; it counts only if the poll is the same afterwards.
     pub(super) fn take_sample(&mut self, slot: &Slot, sampler: &mut Sampler, now_ns: u64) {
         if self.before.is_none() {
-            self.before = Some((sampler.activity(&self.thread), now_ns));
+            let activity = sampler.activity(&self.thread);
+            self.first.get_or_insert(activity);
+            self.before = Some((activity, now_ns));
         }
         let sample = sampler.sample(&self.thread, PATIENCE);
         let frame = slot.frame();

@@ -36,6 +36,7 @@ impl Watchdog {
             self.growths.after_pause(overslept_ns);
             self.listeners.start_over();
             self.workers.start_over();
+            self.health.after_pause(overslept_ns);
             self.open
                 .iter_mut()
                 .for_each(|case| case.start_over(now_ns));

@@ -30,7 +30,7 @@ pub(super) struct WorkerLooks {
 
 /// What changes when a worker turns to another task.
 #[derive(PartialEq)]
-struct Steps {
+pub(super) struct Steps {
     /// What the runtime publishes of its workers: not at each task, but at every 61st or when there is none.
     published: Vec<(u64, u64)>,
     /// The watched poll that each registered thread is in.
@@ -79,7 +79,7 @@ impl WorkerLooks {
 }
 
 /// What is to be compared; `None` where a worker is parked, or nothing is left to do.
-fn steps(runtime: &RuntimeSeen, threads: &[&'static Worker]) -> Option<Steps> {
+pub(super) fn steps(runtime: &RuntimeSeen, threads: &[&'static Worker]) -> Option<Steps> {
     let published = runtime.moves.clone()?;
     let poll = |worker: &&'static Worker| {
         let slot = worker.current_slot()?;
@@ -107,7 +107,9 @@ impl Watchdog {
         let mut threads = Worker::all();
         threads.retain(|w| w.thread().is_alive());
         let alive: Vec<u64> = threads.iter().map(|w| w.runtime()).collect();
-        let wedged = self.workers.look(runtimes::all(&alive), &threads, now_ns);
+        let seen = runtimes::all(&alive);
+        self.judge_health(&seen, &threads, now_ns);
+        let wedged = self.workers.look(seen, &threads, now_ns);
         for (runtime, since_ns) in wedged {
             threads.retain(|w| w.runtime() == runtime.number);
             self.file_wedged(&runtime, &threads, since_ns, now_ns);

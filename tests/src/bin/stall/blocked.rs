@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::routing::{MethodRouter, any};
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
@@ -17,9 +17,12 @@ pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
         "std_connect" => any(connect),
         "std_mutex" => any(lock_twice),
         "std_pipe" => any(read_pipe),
+        "locked_read" => any(locked_read),
+        "std_pool" => any(wait_for_pool),
         "block_on" => any(block_on),
         "closure" => any(closure),
         "unwatched" => any(unwatched),
+        "unwatched_loops" => any(unwatched_loops),
         _ => return None,
     })
 }
@@ -41,6 +44,23 @@ async fn connect() {
     let address = peers::black_hole().expect("a listener");
     crate::stalls_in_the_next_lines!(1);
     let _ = TcpStream::connect(address);
+}
+
+/// The first has a lock and waits for a host; the others wait for the lock.
+async fn locked_read() {
+    static SESSION: Mutex<()> = Mutex::new(());
+    let _session = SESSION.lock().expect("not poisoned");
+    let mut stream =
+        TcpStream::connect(peers::silent().expect("a listener")).expect("a listener accepts");
+    let _ = stream.read(&mut [0; 16]);
+}
+
+/// A blocking pool of connections that has none, and waits for one with a timeout.
+async fn wait_for_pool() {
+    static NONE: Mutex<()> = Mutex::new(());
+    static RETURNED: Condvar = Condvar::new();
+    let none = NONE.lock().expect("not poisoned");
+    let _ = RETURNED.wait_timeout(none, DAY);
 }
 
 async fn lock_twice() {
@@ -76,5 +96,18 @@ async fn closure() {
 async fn unwatched(Path(ms): Path<u64>) {
     for _ in 0..2 {
         tokio::spawn(async move { std::thread::sleep(Duration::from_millis(ms)) });
+    }
+}
+
+/// The same, but they loop, and begin when nobody has been in flight for so long that the watchdog sleeps.
+async fn unwatched_loops(Path(ms): Path<u64>) {
+    for _ in 0..2 {
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            let until = std::time::Instant::now() + Duration::from_millis(ms);
+            while std::time::Instant::now() < until {
+                std::hint::black_box(ms);
+            }
+        });
     }
 }

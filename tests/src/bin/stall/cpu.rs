@@ -1,16 +1,18 @@
 //! Polls that burn a CPU and do not return.
 
-use axum::extract::Query;
+use axum::extract::{Path, Query};
 use axum::routing::{MethodRouter, any};
 use fancy_regex::RegexBuilder;
 use std::collections::HashMap;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
 
 pub(crate) fn stall(name: &str) -> Option<MethodRouter> {
     Some(match name {
         "spin" => any(async || spin()),
+        "busy" => any(busy),
         "regex" => any(check),
         "failing_reads" => any(async || count_lines("/")),
         _ => return None,
@@ -25,6 +27,14 @@ fn spin() -> String {
         n = black_box(n.wrapping_add(1) & 0xffff);
     }
     n.to_string()
+}
+
+/// The same for so many milliseconds.
+async fn busy(Path(ms): Path<u64>) {
+    let until = Instant::now() + Duration::from_millis(ms);
+    while Instant::now() < until {
+        black_box(ms);
+    }
 }
 
 type Params = Query<HashMap<String, String>>;

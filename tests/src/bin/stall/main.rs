@@ -92,9 +92,15 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             });
         }
         let app = app(options, watch.as_ref())?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         tell("port", listener.local_addr()?.port());
-        let server = tokio::spawn(axum::serve(listener, app).into_future());
+        let server = match &watch {
+            Some(watch) if options.listener => {
+                let listener = watch.listener(listener);
+                tokio::spawn(axum::serve(listener, app).into_future())
+            }
+            _ => tokio::spawn(axum::serve(listener, app).into_future()),
+        };
         match (options.exit_after, options.shutdown_after, &watch) {
             (Some(after), ..) => tokio::time::sleep(after).await,
             (_, Some(after), Some(watch)) => {
@@ -149,7 +155,25 @@ fn install(options: &Options) -> Result<Redhanded, redhanded::Error> {
     if let Some(log) = &options.log {
         builder = builder.slow_log(log);
     }
-    builder.install()
+    if let Some(address) = options.health {
+        builder = builder.health_listener(address);
+    }
+    if let Some(address) = options.agent {
+        builder = builder.agent_check(address);
+    }
+    if let Some(after) = options.restart_after {
+        builder = builder.restart_after(after);
+    }
+    let watch = builder.install()?;
+    for (key, address) in [
+        ("health", watch.health_address()),
+        ("agent", watch.agent_check_address()),
+    ] {
+        if let Some(address) = address {
+            tell(key, address);
+        }
+    }
+    Ok(watch)
 }
 
 fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn Error>> {
@@ -173,8 +197,11 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
     let Some(watch) = watch else { return Ok(app) };
     let counts = watch.clone();
     let stats = any(async move || stats(&counts));
+    let ready = get(watch.readiness());
+    let live = get(watch.liveness());
     // After the layer: what looks at the watching is not watched itself.
-    Ok(app.layer(watch.layer()).route("/stats", stats))
+    let app = app.layer(watch.layer()).route("/stats", stats);
+    Ok(app.route("/ready", ready).route("/live", live))
 }
 
 fn stats(watch: &Redhanded) -> Json<serde_json::Value> {

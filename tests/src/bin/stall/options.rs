@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -26,6 +27,15 @@ pub(crate) struct Options {
     pub(crate) log: Option<PathBuf>,
     /// `--own-urgent`: the application handles `SIGURG` itself.
     pub(crate) own_urgent: bool,
+    /// `--health ADDRESS`, `--agent ADDRESS`: where health checks are answered.
+    pub(crate) health: Option<SocketAddr>,
+    pub(crate) agent: Option<SocketAddr>,
+    /// `--restart-after MS`: when it is not alive.
+    pub(crate) restart_after: Option<Duration>,
+    /// `--listener`: its connections are watched.
+    pub(crate) listener: bool,
+    /// `--port N`, where it matters which.
+    pub(crate) port: u16,
     /// `--exit-after MS`: leaves `main` in the middle of everything.
     pub(crate) exit_after: Option<Duration>,
     /// `--shutdown-after MS`: ends the watching properly, then leaves.
@@ -46,6 +56,11 @@ impl Options {
             headers: Vec::new(),
             log: None,
             own_urgent: false,
+            health: None,
+            agent: None,
+            restart_after: None,
+            listener: false,
+            port: 0,
             exit_after: None,
             shutdown_after: None,
         };
@@ -61,6 +76,11 @@ impl Options {
                 "--header" => options.headers.push(value()?),
                 "--log" => options.log = Some(value()?.into()),
                 "--own-urgent" => options.own_urgent = true,
+                "--health" => options.health = Some(parsed(&value()?)?),
+                "--agent" => options.agent = Some(parsed(&value()?)?),
+                "--restart-after" => options.restart_after = Some(millis(&value()?)?),
+                "--listener" => options.listener = true,
+                "--port" => options.port = parsed(&value()?)?,
                 "--exit-after" => options.exit_after = Some(millis(&value()?)?),
                 "--shutdown-after" => options.shutdown_after = Some(millis(&value()?)?),
                 option if option.starts_with('-') => {

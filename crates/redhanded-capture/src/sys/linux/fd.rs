@@ -21,6 +21,12 @@ pub(super) fn kind(fd: i32) -> Option<Kind> {
     })
 }
 
+/// A pipe, a FIFO, a terminal or another device of characters.
+pub(super) fn is_pipe_or_terminal(fd: i32) -> bool {
+    let mode = status(fd).map(|status| status.st_mode & libc::S_IFMT);
+    matches!(mode, Some(libc::S_IFIFO | libc::S_IFCHR))
+}
+
 /// A socket's inode: no two sockets have the same at a time.
 pub(super) fn socket_inode(fd: i32) -> Option<u64> {
     status_inode(fd)?

@@ -214,7 +214,7 @@ fn not_found_if_ended(error: io::Error) -> io::Error {
     }
 }
 
-fn parse_place(line: &str) -> Option<Place> {
+pub(super) fn parse_place(line: &str) -> Option<Place> {
     let line = line.trim_end();
     if line == "running" {
         return Some(Place::Running);
