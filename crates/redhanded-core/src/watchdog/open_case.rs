@@ -13,6 +13,7 @@ use crate::connection::Word;
 use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
+use crate::recorder::note::RecordAt;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
 use crate::verdict::{
     Asked, At, Crowd, Look, Observed, Received, Referred, grows, judge, was_not_seen,
@@ -678,6 +679,7 @@ impl OpenCase {
             labels,
             children,
             trace: self.trace.clone(),
+            record: RecordAt::of(self.slot),
             phase: self.phase(&found.observed),
             at: SystemTime::now(),
             started: self.started,
