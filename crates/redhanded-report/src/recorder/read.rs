@@ -223,7 +223,8 @@ fn read_header(words: &[u64], bytes: u64) -> Result<Header, Refused> {
     let check = before
         .iter()
         .fold(Check::new(0), |check, word| check.with(*word));
-    if sum(check, after.get(1..).unwrap_or_default()) != at(header::CHECK) {
+    let both = [at(header::CHECK), at(header::CHECK + 1)];
+    if sum(check, after.get(2..).unwrap_or_default()) != both {
         return Err(Refused::Damaged {
             what: "its checksum is wrong",
         });
