@@ -16,6 +16,7 @@ mod loom;
 mod million;
 mod outbound;
 mod readme;
+mod recorder_kills;
 mod scoreboard;
 mod servers;
 mod stub;
@@ -35,7 +36,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 20] = [
+pub(crate) static ALL: [Task; 21] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -51,6 +52,7 @@ pub(crate) static ALL: [Task; 20] = [
     haproxy::TASK,
     hammer::TASK,
     log_kills::TASK,
+    recorder_kills::TASK,
     million::TASK,
     scoreboard::TASK,
     budget::TASK,

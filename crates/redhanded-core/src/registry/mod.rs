@@ -14,7 +14,9 @@ mod records;
 mod slot;
 
 pub(crate) use extra::{CHILDREN, Extra, Label};
-pub(crate) use facts_arena::{ARENA_WORDS, Fact, FactsArena, Kind, Writer, facts_in, records_in};
+#[cfg(all(test, not(redhanded_loom)))]
+pub(crate) use facts_arena::FactsArena;
+pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
 pub(crate) use handshake::After;
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub(crate) use records::{Claimed, Facts as RecordFacts, RecordUse, Records};
