@@ -202,6 +202,12 @@ fn is_traceparent(words: &[AtomicU64], length: usize) -> bool {
     length == TRACEPARENT_BYTES && words.iter().all(all)
 }
 
+/// The same for bytes.
+fn is_id(bytes: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    bytes.len() == TRACEPARENT_BYTES && bytes.iter().all(is_part)
+}
+
 /// Writes facts without their secrets.
 fn put_redacted(facts: &[Fact], redactor: &Redactor, to: &mut RecordFacts<'_>) {
     let route = facts.iter().find(|fact| fact.kind == kind::ROUTE);
@@ -221,15 +227,7 @@ fn put_redacted(facts: &[Fact], redactor: &Redactor, to: &mut RecordFacts<'_>) {
                 to.put(kind, kept.unwrap_or_default().as_bytes(), total);
             }
             kind::PARAM => put_param(kind, bytes, redactor, to),
-            kind::TRACEPARENT => {
-                if bytes.len() == TRACEPARENT_BYTES
-                    && bytes
-                        .iter()
-                        .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-                {
-                    to.put(kind, bytes, total);
-                }
-            }
+            kind::TRACEPARENT if is_id(bytes) => to.put(kind, bytes, total),
             _ => {}
         }
     }
