@@ -58,32 +58,44 @@
 //! *Delivery is at least once.* A connection that breaks after the request was sent and before the
 //! answer came is retried, as the OTLP specification asks; a span may then arrive twice.
 
+mod answer;
 mod attributes;
 mod call_attributes;
 mod calls;
-mod client;
 mod config;
+mod detect;
 mod endpoint;
 mod error;
 mod exporter;
+#[cfg_attr(not(feature = "grpc"), path = "grpc_absent.rs")]
+mod grpc;
 mod headers;
+mod http1;
 mod ids;
+mod link;
 mod mapping;
 mod names;
+mod options;
 mod otlp;
+mod outbox;
+mod pace;
 mod queue;
 mod resource;
 mod seen;
 mod server_span;
 mod size;
 mod snapshots;
+mod spool;
 mod stacktrace;
 mod text;
 #[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 mod tls;
 mod told;
 mod transport;
+mod unseen;
 mod when;
 
 pub use error::Error;
-pub use otlp::{Configured, Export, Otlp};
+pub use options::Options;
+pub use otlp::{Configured, Export, Otlp, Waiting};
+pub use spool::Spool;
