@@ -19,13 +19,15 @@ pub enum Around {
     Bare,
     /// A layer that does nothing: axum's own price for `.layer()`.
     Identity,
-    /// redhanded with everything on.
+    /// redhanded with everything on that is on by default.
     Redhanded,
+    /// The same, and requests are counted for metrics.
+    Metrics,
 }
 
 impl Around {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 3] = [Self::Bare, Self::Identity, Self::Redhanded];
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Identity, Self::Redhanded, Self::Metrics];
 
     /// By the name that the command line uses.
     pub fn by_name(name: &str) -> Option<Self> {
@@ -38,6 +40,7 @@ impl Around {
             Self::Bare => "bare",
             Self::Identity => "identity",
             Self::Redhanded => "redhanded",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -51,8 +54,9 @@ impl Around {
         let app = match self {
             Self::Bare => app,
             Self::Identity => app.layer(Identity::new()),
-            Self::Redhanded => {
+            Self::Redhanded | Self::Metrics => {
                 let builder = Redhanded::builder("bench")
+                    .metrics(self == Self::Metrics)
                     .slow_after(Duration::from_secs(30))
                     .slow_log_to_stderr();
                 app.layer(builder.install().expect("an install").layer())
@@ -109,7 +113,7 @@ pub fn requests() -> Result<(), Box<dyn std::error::Error>> {
     let around = args
         .next()
         .and_then(|a| Around::by_name(&a))
-        .ok_or("bare, identity or redhanded?")?;
+        .ok_or("bare, identity, redhanded or metrics?")?;
     let count = args.next().ok_or("how many?")?.parse()?;
     let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

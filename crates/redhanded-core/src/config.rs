@@ -35,6 +35,8 @@ pub struct Config {
     pub diagnostics: Diagnostics,
     /// When a process is unfit, and who may ask.
     pub health: HealthRules,
+    /// Whether requests are counted for metrics from the beginning.
+    pub metrics: bool,
 }
 
 /// When a process is unfit for requests, and where load balancers ask.
@@ -116,6 +118,7 @@ impl Config {
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),
+            metrics: false,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::metrics::{Counted, Meter};
 use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
@@ -34,6 +35,7 @@ pub struct Engine {
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
+    pub(crate) meter: &'static Meter,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -44,8 +46,10 @@ impl Engine {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let meter: &'static Meter = Box::leak(Box::default());
         let engine: &'static Self = Box::leak(Box::new(Self {
-            registry: Registry::new(index, cores.saturating_mul(2)),
+            registry: Registry::new(index, cores.saturating_mul(2), meter),
+            meter,
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
@@ -146,6 +150,12 @@ impl Engine {
             baseline: self.baseline.stats(),
             ..self.counts.stats()
         }
+    }
+
+    /// Counts for those who ask for metrics from now on, if it did not yet. A request then costs a little more.
+    pub(crate) fn start_counting(&self) -> &Counted {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.meter.start(cores)
     }
 
     /// Whether this process should be given requests, and whether it should be restarted. Cheap, waits for nobody.
@@ -356,7 +366,7 @@ impl Counts {
         lost
     }
 
-    fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),

@@ -6,6 +6,7 @@ use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log};
 use crate::engine::{Engine, Stats, nanos};
 use crate::health::{Bound, Health, Notifier, serve};
 use crate::memory::keep_own_books;
+use crate::metrics::{Outside, Snapshot, gather};
 use crate::sink::Sink;
 use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
 use crate::watchdog::Watchdog;
@@ -64,7 +65,11 @@ pub fn install(
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
     let rules = config.health;
+    let counts = config.metrics;
     let engine = Engine::new(config);
+    if counts {
+        engine.start_counting();
+    }
     let bound = answer_checks(engine, rules).inspect_err(|_| engine.end())?;
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
@@ -232,6 +237,28 @@ impl Installed {
             waiting: self.log.waiting() as u64,
             ..self.engine.stats()
         }
+    }
+
+    /// The numbers of this install at this moment. Who asks for the first time switches the counting on, unless it is.
+    ///
+    /// Looks at every request in flight and at every host, and reads `/proc`: for whoever scrapes or exports, not for a
+    /// hot path. Waits for no request.
+    pub fn metrics(&self) -> Snapshot {
+        let outside = Outside {
+            log_waiting: self.log.waiting() as u64,
+            lost_events: self.sinks.iter().map(|s| s.lost()).sum(),
+        };
+        gather(self.engine, outside)
+    }
+
+    /// Counts for metrics from now on, if it did not.
+    pub fn start_metrics(&self) {
+        self.engine.start_counting();
+    }
+
+    /// An export of metrics did not arrive: counted as `redhanded.lost` of the kind `metric_exports`.
+    pub fn lose_metrics(&self) {
+        self.engine.meter.lose_export();
     }
 
     /// What can be seen in this process, in one phrase.

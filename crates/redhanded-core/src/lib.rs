@@ -26,6 +26,7 @@ mod family;
 mod health;
 mod install;
 mod memory;
+pub mod metrics;
 mod outbound;
 mod pulse;
 mod redact;

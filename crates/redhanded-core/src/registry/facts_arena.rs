@@ -65,6 +65,22 @@ impl FactsArena {
         facts_in(&words)
     }
 
+    /// The records one by one, each as its word of header and its words, without a copy; for the thread that closes the
+    /// request, or one that looks whether it still was the same request afterwards.
+    #[inline]
+    pub(crate) fn scan(&self) -> impl Iterator<Item = (u64, &[AtomicU64])> {
+        let used = self.used.load(Ordering::Acquire) as usize;
+        let mut words = self.words.get(..used).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (head, body) = words.split_first()?;
+            let head = head.load(Ordering::Relaxed);
+            let kept = (head >> 8 & 0xff_ffff) as usize;
+            let (body, after) = body.split_at_checked(kept.div_ceil(8))?;
+            words = after;
+            Some((head, body))
+        })
+    }
+
     /// Copies all records as they are, in place of what `words` had.
     pub(crate) fn copy_to(&self, words: &mut Vec<u64>) {
         let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);

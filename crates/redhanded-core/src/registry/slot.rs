@@ -5,6 +5,7 @@ use super::facts_arena::FactsArena;
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
+use crate::metrics::Meter;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redhanded_capture::Waiting;
@@ -145,13 +146,42 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
+/// Stage, flags and status of a request as they were at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life(u32);
+
+impl Life {
+    /// A request, and neither a child of one nor the beginning of a head.
+    #[inline]
+    pub(crate) fn is_request(self) -> bool {
+        self.0 & CHILD == 0 && self.0 & STAGE != Stage::Head as u32
+    }
+    #[inline]
+    pub(crate) fn is_https(self) -> bool {
+        self.0 & HTTPS != 0
+    }
+    #[inline]
+    pub(crate) fn has_failed(self) -> bool {
+        self.0 & FAILED != 0
+    }
+    /// The HTTP status, 0 before there is one.
+    #[inline]
+    pub(crate) fn status(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
 /// Below: the [`Stage`]. The response to a HEAD request has no body, whatever its headers say.
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
 /// Its facts are to be kept for comparison, if it ends well.
 const SAMPLED: u32 = 0x20;
-const STAGE: u32 = 0x1f;
+/// It came over TLS.
+const HTTPS: u32 = 0x10;
+/// The service gave an error instead of a response.
+const FAILED: u32 = 0x08;
+const STAGE: u32 = 0x07;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -173,6 +203,8 @@ pub(super) struct ChunkDue(pub(super) AtomicU64);
 pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) hand: Handshake,
+    /// The numbers of its install.
+    pub(crate) meter: &'static Meter,
     pub(super) link: Link,
     /// The list it goes back to, wherever its request ends.
     home: &'static FreeList,
@@ -225,8 +257,14 @@ impl Linked for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(key: Key, home: &'static FreeList, chunk_due_ns: &'static ChunkDue) -> Self {
+    pub(super) fn new(
+        key: Key,
+        home: &'static FreeList,
+        chunk_due_ns: &'static ChunkDue,
+        meter: &'static Meter,
+    ) -> Self {
         Self {
+            meter,
             key,
             home,
             chunk_due_ns,
@@ -448,6 +486,22 @@ impl Slot {
         self.life.load(Ordering::Relaxed) & BODYLESS != 0
     }
 
+    /// It came over TLS.
+    pub(crate) fn set_https(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | HTTPS, Ordering::Relaxed);
+    }
+    /// The service gave an error instead of a response.
+    pub(crate) fn set_failed(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | FAILED, Ordering::Relaxed);
+    }
+    /// What is noted of its life.
+    #[inline]
+    pub(crate) fn life(&self) -> Life {
+        Life(self.life.load(Ordering::Relaxed))
+    }
+
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
     pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
@@ -458,7 +512,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
