@@ -1,5 +1,6 @@
 //! What an install is told: by code, and by the environment, which has the last word.
 
+use crate::metrics::Snapshot;
 use humantime::parse_duration;
 use redhanded_report::Service;
 use std::net::SocketAddr;
@@ -37,7 +38,12 @@ pub struct Config {
     pub health: HealthRules,
     /// Whether requests are counted for metrics from the beginning.
     pub metrics: bool,
+    /// How numbers are written for whoever scrapes the listener of health checks; `None`: nobody does.
+    pub scrape: Option<Scrape>,
 }
+
+/// Writes numbers as a format has them that an `Accept` header asks for; gives its content type and the text.
+pub type Scrape = fn(snapshot: &Snapshot, accept: &str) -> (&'static str, String);
 
 /// When a process is unfit for requests, and where load balancers ask.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +125,7 @@ impl Config {
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),
             metrics: false,
+            scrape: None,
         }
     }
 

@@ -45,7 +45,7 @@ mod worker;
 pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule};
+pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule, Scrape};
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};

@@ -170,6 +170,9 @@ impl Builder {
     /// `GET /ready` and `GET /live` say 200 or 503, `GET /health` says why, as JSON. Port 0 is any free one:
     /// [`Redhanded::health_address`] tells which. `REDHANDED_HEALTH_LISTEN` is stronger.
     ///
+    /// With feature `prometheus` and [`metrics`](Self::metrics) or an export of metrics switched on, `GET /metrics` tells the
+    /// numbers there, too.
+    ///
     /// Who can connect can read which route keeps a worker, and nothing else of any request. At most 64 connections
     /// at once, 2 s each.
     ///

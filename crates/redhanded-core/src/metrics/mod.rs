@@ -24,7 +24,6 @@ pub use snapshot::{Attribute, Attributes, Buckets, Data, Metric, Number, Point, 
 pub(crate) use gather::{Outside, gather};
 pub(crate) use requests::ended;
 pub(crate) use runaways::Judged;
-pub(crate) use watch::own_cpu_ns;
 
 use redhanded_capture::monotonic_ns;
 use requests::Requests;

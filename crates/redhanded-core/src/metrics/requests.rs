@@ -5,21 +5,21 @@ use super::exemplar::Exemplar;
 use super::histogram::Histogram;
 use super::method::Method;
 use super::snapshot::{Attribute, Attributes, Buckets, Number, Point};
-use super::table::{Key, Table, text_of};
+use super::table::{Entry, Table, bytes_of};
 use crate::copied::kind;
+use crate::redact::printable;
 use crate::registry::{FactsArena, Life, Slot};
 use crate::sync::AtomicU64;
 use crate::worker::Worker;
 use redhanded_capture::monotonic_ns;
 use redhanded_report::How;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map;
 use std::sync::atomic::Ordering;
 
 /// Series that have labels; what is beyond has a series of its own.
 pub(super) const MOST: usize = 2_000;
 
-const METHOD: &str = "http.request.method";
-const SCHEME: &str = "url.scheme";
 /// The label of what had no room, as OpenTelemetry's metric SDKs have it.
 pub(super) const OVERFLOW: &str = "otel.metric.overflow";
 
@@ -31,31 +31,9 @@ pub(crate) struct Requests {
     shards: usize,
 }
 
-/// What went wrong, besides what the status says; as a small number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fault(u8);
-
-impl Fault {
-    const NAMES: [&'static str; 6] = [
-        "",
-        "dropped",
-        "client_gone",
-        "cancelled",
-        "panicked",
-        "service_error",
-    ];
-
-    fn of(how: How, life: Life) -> Self {
-        Self(match how {
-            How::Completed if life.has_failed() => 5,
-            How::Completed => 0,
-            How::ClientGone => 2,
-            How::Cancelled => 3,
-            How::Panicked => 4,
-            _ => 1,
-        })
-    }
-}
+/// Of a key's numbers: what the life of a request says, then its method, then the bytes of its route and one more.
+const METHOD_SHIFT: u32 = 32;
+const ROUTE_SHIFT: u32 = 40;
 
 /// What a slot says of the request that is labelled with it.
 struct Labels<'a> {
@@ -65,63 +43,91 @@ struct Labels<'a> {
     route: &'a [AtomicU64],
 }
 
+/// Bytes of a record, by its header.
+#[inline]
+fn bytes(head: u64) -> usize {
+    (head >> 8 & 0xff_ffff) as usize
+}
+
 impl<'a> Labels<'a> {
     /// `None` for what is no HTTP request.
     #[inline]
     fn of(facts: &'a FactsArena) -> Option<Self> {
-        let mut method = None;
+        match Self::where_they_are_mostly(facts) {
+            Some(labels) => Some(labels),
+            None => Self::anywhere(facts),
+        }
+    }
+
+    /// Where the layer puts them as long as nothing is unusual: method, target, route.
+    #[inline]
+    fn where_they_are_mostly(facts: &'a FactsArena) -> Option<Self> {
+        let [head, method, target, rest @ ..] = facts.words() else {
+            return None;
+        };
+        let head = head.load(Ordering::Relaxed);
+        let target = target.load(Ordering::Relaxed);
+        let in_one_word = bytes(head).wrapping_sub(1) < 8;
+        if head as u8 != kind::METHOD || target as u8 != kind::TARGET || !in_one_word {
+            return None;
+        }
+        let (head, rest) = rest.get((bytes(target) + 7) >> 3..)?.split_first()?;
+        let head = head.load(Ordering::Relaxed);
+        if head as u8 != kind::ROUTE {
+            return None;
+        }
+        Some(Self {
+            method: Method::of_word(method.load(Ordering::Relaxed)),
+            route_bytes: bytes(head) as u64 + 1,
+            route: rest.get(..(bytes(head) + 7) >> 3)?,
+        })
+    }
+
+    #[inline(never)]
+    fn anywhere(facts: &'a FactsArena) -> Option<Self> {
+        let (mut method, mut route) = (None, (0, &[][..]));
         for (head, body) in facts.scan() {
-            let bytes = head >> 8 & 0xff_ffff;
-            match head as u8 {
-                kind::METHOD => {
-                    let word = body.first().map_or(0, |word| word.load(Ordering::Relaxed));
-                    method = Some(Method::of_word(word, bytes as usize));
+            match (head as u8, body) {
+                (kind::METHOD, [word]) => {
+                    method = Some(Method::of_word(word.load(Ordering::Relaxed)));
                 }
-                // The method comes first.
-                kind::ROUTE => {
-                    return Some(Self {
-                        method: method?,
-                        route_bytes: bytes + 1,
-                        route: body,
-                    });
-                }
+                (kind::METHOD, _) => method = Some(Method::OTHER),
+                (kind::ROUTE, body) => route = (bytes(head) as u64 + 1, body),
                 _ => {}
             }
         }
         Some(Self {
             method: method?,
-            route_bytes: 0,
-            route: &[],
+            route_bytes: route.0,
+            route: route.1,
         })
     }
 
-    fn numbers(&self, life: Life, fault: Fault) -> u64 {
-        self.method.number()
-            | u64::from(life.is_https()) << 4
-            | u64::from(fault.0) << 5
-            | u64::from(life.status()) << 8
-            | self.route_bytes << 24
+    #[inline]
+    fn numbers(&self, life: Life) -> u64 {
+        u64::from(life.as_ended())
+            | self.method.number() << METHOD_SHIFT
+            | self.route_bytes << ROUTE_SHIFT
     }
 }
 
 /// Counts the request that closes in `slot`; allocates for a series that is new, and waits for nobody else.
-#[inline(never)]
-pub(crate) fn ended(counted: &Counted, slot: &Slot, how: How) {
-    let life = slot.life();
+#[inline]
+pub(crate) fn ended(counted: &Counted, slot: &Slot, life: Life) {
     if !life.is_request() {
         return;
     }
     let Some(labels) = Labels::of(&slot.facts) else {
         return;
     };
+    let requests = &counted.requests;
+    let make = || Histogram::new(requests.shards);
+    let series = requests
+        .series
+        .get(labels.numbers(life), labels.route, make);
+    let series = series.unwrap_or(&requests.others);
     let now_ns = monotonic_ns();
     let elapsed_ns = now_ns.saturating_sub(slot.started_ns());
-    let requests = &counted.requests;
-    let text = labels.route.iter().map(|word| word.load(Ordering::Relaxed));
-    let numbers = labels.numbers(life, Fault::of(how, life));
-    let make = || Histogram::new(requests.shards);
-    let series = requests.series.get(numbers, text, make);
-    let series = series.unwrap_or(&requests.others);
     series.record(Worker::known().map_or(0, Worker::index), elapsed_ns);
     if slot.hand.is_kept() {
         exemplify(series, slot, elapsed_ns, counted.wall(now_ns));
@@ -161,13 +167,13 @@ impl Requests {
     pub(super) fn durations(&self) -> Vec<Point<Buckets>> {
         // Keys that differ may read alike: routes are kept up to a length.
         let mut points: BTreeMap<Attributes, Buckets> = BTreeMap::new();
-        for (key, histogram) in self.series.all() {
-            let buckets = histogram.read();
-            match points.entry(attributes(key)) {
-                std::collections::btree_map::Entry::Vacant(new) => {
+        for entry in self.series.all() {
+            let buckets = entry.value.read();
+            match points.entry(attributes(entry)) {
+                btree_map::Entry::Vacant(new) => {
                     new.insert(buckets);
                 }
-                std::collections::btree_map::Entry::Occupied(mut known) => {
+                btree_map::Entry::Occupied(mut known) => {
                     known.get_mut().merge(buckets);
                 }
             }
@@ -182,58 +188,67 @@ impl Requests {
 
     /// How many of `live` are requests in flight, by method and scheme; zero for those that there were.
     pub(super) fn active(&self, live: impl Iterator<Item = &'static Slot>) -> Vec<Point<Number>> {
-        let known: BTreeSet<u64> = self
-            .series
-            .all()
-            .map(|(key, _)| key.numbers & 0x1f)
-            .collect();
-        let mut active: BTreeMap<u64, u64> =
-            known.into_iter().map(|numbers| (numbers, 0)).collect();
+        let numbers = self.series.all().map(|entry| entry.numbers);
+        let known = numbers.map(|numbers| {
+            (
+                method_of(numbers),
+                Life::from_ended(numbers as u32).is_https(),
+            )
+        });
+        let mut active: BTreeMap<(&str, bool), u64> = known.map(|known| (known, 0)).collect();
         for slot in live {
-            if let Some(numbers) = in_flight(slot) {
-                *active.entry(numbers).or_default() += 1;
+            if let Some(of) = in_flight(slot) {
+                *active.entry(of).or_default() += 1;
             }
         }
-        let point = |(numbers, count)| {
-            let (method, scheme) = method_and_scheme(numbers);
-            Point::new(vec![method, scheme], Number::Int(count))
+        let point = |((method, https), count)| {
+            Point::new(
+                method_and_scheme(method, https).to_vec(),
+                Number::Int(count),
+            )
         };
         active.into_iter().map(point).collect()
     }
 }
 
-/// Method and scheme of a slot's request, as the five lowest bits of a key.
-fn in_flight(slot: &Slot) -> Option<u64> {
+/// Method of a slot's request, and whether it came over TLS.
+fn in_flight(slot: &Slot) -> Option<(&'static str, bool)> {
     let generation = slot.hand.generation();
     let life = slot.life();
-    let labels = Labels::of(&slot.facts)?;
+    let labels = Labels::anywhere(&slot.facts)?;
     // Read while another request began there, it is nobody's.
     let is_its = slot.hand.generation() == generation && slot.hand.looks_live();
-    (is_its && life.is_request()).then(|| labels.method.number() | u64::from(life.is_https()) << 4)
+    (is_its && life.is_request()).then(|| (labels.method.as_str(), life.is_https()))
 }
 
-fn method_and_scheme(numbers: u64) -> ((&'static str, Attribute), (&'static str, Attribute)) {
-    let method = Method::from_number(numbers).as_str();
-    let scheme = if numbers & 0x10 == 0 { "http" } else { "https" };
-    ((METHOD, method.into()), (SCHEME, scheme.into()))
+fn method_of(numbers: u64) -> &'static str {
+    Method::from_number(numbers >> METHOD_SHIFT).as_str()
 }
 
-fn attributes(key: &Key) -> Attributes {
-    let (method, scheme) = method_and_scheme(key.numbers);
-    let mut attributes = vec![method, scheme];
-    let fault = (key.numbers >> 5 & 0x7) as usize;
-    let status = (key.numbers >> 8 & 0xffff) as i64;
-    let fault = match Fault::NAMES.get(fault).copied().unwrap_or_default() {
-        "" if status >= 500 => Some(status.to_string()),
-        "" => None,
-        fault => Some(fault.to_owned()),
+fn method_and_scheme(method: &str, https: bool) -> [(&'static str, Attribute); 2] {
+    let scheme = if https { "https" } else { "http" };
+    [
+        ("http.request.method", method.into()),
+        ("url.scheme", scheme.into()),
+    ]
+}
+
+fn attributes(entry: &Entry<Histogram>) -> Attributes {
+    let life = Life::from_ended(entry.numbers as u32);
+    let method = method_of(entry.numbers);
+    let mut attributes = method_and_scheme(method, life.is_https()).to_vec();
+    let status = life.status();
+    let fault = match life.how() {
+        How::Completed if life.has_failed() => Some("service_error".to_owned()),
+        How::Completed => (status >= 500).then(|| status.to_string()),
+        how => Some(how.as_str().to_owned()),
     };
     attributes.extend(fault.map(|fault| ("error.type", fault.into())));
     if status != 0 {
-        attributes.push(("http.response.status_code", status.into()));
+        attributes.push(("http.response.status_code", i64::from(status).into()));
     }
-    if let Some(bytes) = (key.numbers >> 24 & 0xff).checked_sub(1) {
-        let route = text_of(&key.text, bytes as usize);
+    if let Some(bytes) = (entry.numbers >> ROUTE_SHIFT).checked_sub(1) {
+        let route = printable::from_bytes(&bytes_of(&entry.text, bytes as usize));
         attributes.push(("http.route", route.into()));
     }
     attributes.sort_by_key(|(name, _)| *name);

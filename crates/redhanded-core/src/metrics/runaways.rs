@@ -5,6 +5,7 @@ use super::requests::OVERFLOW;
 use super::snapshot::{Attribute, Attributes, Number, Point};
 use super::table::{Table, words_of};
 use crate::copied::kind;
+use crate::redact::printable;
 use crate::registry::Fact;
 use parking_lot::Mutex;
 use redhanded_report::Verdict;
@@ -61,7 +62,7 @@ impl Runaways {
             ..Count::default()
         };
         let words = words_of(text.as_bytes());
-        let series = self.series.get(text.len() as u64, words, make);
+        let series = self.series.get(text.len() as u64, &words, make);
         let series = series.unwrap_or(&self.others);
         series.count.fetch_add(1, Ordering::Relaxed);
         if let Some((trace_id, span_id)) = trace
@@ -73,7 +74,7 @@ impl Runaways {
     }
 
     pub(super) fn points(&self) -> Vec<Point<Number>> {
-        let counts = self.series.all().map(|(_, count)| count);
+        let counts = self.series.all().map(|entry| &entry.value);
         let counts = counts.chain(Some(&self.others).filter(|others| others.count() > 0));
         let mut points: Vec<_> = counts.map(Count::point).collect();
         points.sort_by(|a, b| a.attributes.cmp(&b.attributes));
@@ -101,7 +102,7 @@ fn attributes(copied: &[Fact], judged: Judged<'_>) -> Attributes {
     };
     let text = |wanted| {
         let fact = copied.iter().find(|fact| fact.kind == wanted)?;
-        Some(String::from_utf8_lossy(&fact.bytes).into_owned())
+        Some(printable::from_bytes(&fact.bytes))
     };
     let route = text(kind::ROUTE).map(|route| ("http.route", route.into()));
     let job = text(kind::JOB).map(|job| ("redhanded.job", job.into()));

@@ -1,5 +1,6 @@
 //! Series by what they are labelled with: a table that only grows, up to a bound, and is read without a lock.
 
+use crate::sync::AtomicU64;
 use parking_lot::Mutex;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +10,43 @@ const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Places that are looked at. The table is a quarter full at most: runs are short.
 const RUN: usize = 64;
 
-/// What a series is told by: numbers in one word, and a text as words, with its length among the numbers.
+/// One eighth of a text's bytes, wherever it lies.
+pub(super) trait Word {
+    /// The bytes, the first one lowest.
+    fn get(&self) -> u64;
+}
+
+impl Word for u64 {
+    fn get(&self) -> u64 {
+        *self
+    }
+}
+
+impl Word for AtomicU64 {
+    #[inline]
+    fn get(&self) -> u64 {
+        self.load(Ordering::Relaxed)
+    }
+}
+
+/// A series: what it is told by, numbers in one word and a text as words, its length among the numbers.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(super) struct Entry<V> {
     pub(super) numbers: u64,
     pub(super) text: Box<[u64]>,
+    pub(super) value: V,
 }
 
-#[derive(Debug)]
-struct Entry<V> {
-    key: Key,
-    value: V,
+#[inline]
+fn is_same<W: Word>(known: &[u64], text: &[W]) -> bool {
+    known.len() == text.len()
+        && known
+            .iter()
+            .zip(text)
+            .all(|(known, word)| *known == word.get())
 }
 
-/// Values by [`Key`].
+/// Values by numbers and a text.
 #[derive(Debug)]
 pub(super) struct Table<V> {
     /// A power of two.
@@ -52,51 +76,48 @@ impl<V> Table<V> {
 
     /// The value of a series; `make` it if it is new. Waits only for who adds one at the same moment.
     #[inline]
-    pub(super) fn get(
+    pub(super) fn get<W: Word>(
         &self,
         numbers: u64,
-        text: impl Iterator<Item = u64> + Clone,
+        text: &[W],
         make: impl FnOnce() -> V,
     ) -> Result<&V, Full> {
-        let start = self.start(numbers, text.clone());
-        match self.find(start, numbers, text.clone()) {
+        let start = self.start(numbers, text);
+        match self.find(start, numbers, text) {
             Some(value) => Ok(value),
             None => self.add(start, numbers, text, make),
         }
     }
 
     #[inline]
-    fn start(&self, numbers: u64, text: impl Iterator<Item = u64>) -> usize {
+    fn start<W: Word>(&self, numbers: u64, text: &[W]) -> usize {
         let mut hash = numbers.wrapping_mul(MIX);
         for word in text {
-            hash = (hash ^ hash >> 32 ^ word).wrapping_mul(MIX);
+            hash = (hash.rotate_left(5) ^ word.get()).wrapping_mul(MIX);
         }
         (hash >> self.shift) as usize
     }
 
     #[inline]
-    fn find(
-        &self,
-        start: usize,
-        numbers: u64,
-        text: impl Iterator<Item = u64> + Clone,
-    ) -> Option<&V> {
-        let mask = self.places.len() - 1;
-        for at in start..start + RUN {
-            let entry = self.places.get(at & mask)?.get()?;
-            if entry.key.numbers == numbers && entry.key.text.iter().copied().eq(text.clone()) {
+    fn find<W: Word>(&self, start: usize, numbers: u64, text: &[W]) -> Option<&V> {
+        let mut at = start;
+        for _ in 0..RUN {
+            let entry = self.places.get(at)?.get()?;
+            if entry.numbers == numbers && is_same(&entry.text, text) {
                 return Some(&entry.value);
             }
+            at = (at + 1) & (self.places.len() - 1);
         }
         None
     }
 
     #[cold]
-    fn add(
+    #[inline(never)]
+    fn add<W: Word>(
         &self,
         start: usize,
         numbers: u64,
-        text: impl Iterator<Item = u64> + Clone,
+        text: &[W],
         make: impl FnOnce() -> V,
     ) -> Result<&V, Full> {
         // Before the lock: once it is full nobody waits here.
@@ -104,22 +125,21 @@ impl<V> Table<V> {
             return Err(Full);
         }
         let _adding = self.adding.lock();
-        if let Some(value) = self.find(start, numbers, text.clone()) {
+        if let Some(value) = self.find(start, numbers, text) {
             return Ok(value); // somebody else was faster
         }
         if self.len() >= self.most {
             return Err(Full);
         }
         let mask = self.places.len() - 1;
-        let run = (start..start + RUN).filter_map(|at| self.places.get(at & mask));
-        let place = run.into_iter().find(|place| place.get().is_none());
-        let place = place.ok_or(Full)?;
-        let key = Key {
+        let mut run = (start..start + RUN).filter_map(|at| self.places.get(at & mask));
+        let place = run.find(|place| place.get().is_none()).ok_or(Full)?;
+        let entry = Entry {
             numbers,
-            text: text.collect(),
+            text: text.iter().map(Word::get).collect(),
+            value: make(),
         };
-        let value = make();
-        let entry = place.get_or_init(|| Box::new(Entry { key, value }));
+        let entry = place.get_or_init(|| Box::new(entry));
         self.count.fetch_add(1, Ordering::Relaxed);
         Ok(&entry.value)
     }
@@ -130,34 +150,34 @@ impl<V> Table<V> {
     }
 
     /// All of them, in no order.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&Key, &V)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry<V>> {
         let entries = self.places.iter().filter_map(OnceLock::get);
-        entries.map(|entry| (&entry.key, &entry.value))
+        entries.map(AsRef::as_ref)
     }
 }
 
 /// A text as words, eight bytes in each.
-pub(super) fn words_of(text: &[u8]) -> impl Iterator<Item = u64> + Clone {
-    text.chunks(8).map(|chunk| {
+pub(super) fn words_of(text: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| {
         let bytes = chunk.iter().zip(0..);
         bytes.fold(0, |word, (byte, at)| word | u64::from(*byte) << (8 * at))
-    })
+    };
+    text.chunks(8).map(word).collect()
 }
 
-/// The first `bytes` bytes of such words, as text.
-pub(super) fn text_of(words: &[u64], bytes: usize) -> String {
+/// The first `bytes` bytes of such words.
+pub(super) fn bytes_of(words: &[u64], bytes: usize) -> Vec<u8> {
     let mut text: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     text.truncate(bytes);
-    String::from_utf8_lossy(&text).into_owned()
+    text
 }
 
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
 
     fn get(table: &Table<AtomicU64>, numbers: u64, text: &str) -> Result<u64, Full> {
-        let value = table.get(numbers, words_of(text.as_bytes()), AtomicU64::default)?;
+        let value = table.get(numbers, &words_of(text.as_bytes()), AtomicU64::default)?;
         Ok(value.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
@@ -196,14 +216,18 @@ mod tests {
             }
         });
         assert_eq!(table.len(), 500);
-        assert!(table.all().all(|(_, n)| n.load(Ordering::Relaxed) == 8));
+        assert!(
+            table
+                .all()
+                .all(|entry| entry.value.load(Ordering::Relaxed) == 8)
+        );
     }
 
     #[test]
     fn a_text_comes_back() {
         for text in ["", "/", "/seven", "/a/eight", "/nine/bytes/and/more"] {
-            let words: Vec<u64> = words_of(text.as_bytes()).collect();
-            assert_eq!(text_of(&words, text.len()), text);
+            let words = words_of(text.as_bytes());
+            assert_eq!(bytes_of(&words, text.len()), text.as_bytes());
         }
     }
 }

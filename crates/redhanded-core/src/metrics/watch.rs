@@ -55,18 +55,3 @@ impl Spread {
         buckets
     }
 }
-
-/// CPU time of the calling thread, where the system tells.
-#[cfg(unix)]
-pub(crate) fn own_cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let ns = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(ns)
-}
-
-/// Not known here.
-#[cfg(not(unix))]
-pub(crate) fn own_cpu_ns() -> u64 {
-    0
-}

@@ -65,12 +65,18 @@ impl FactsArena {
         facts_in(&words)
     }
 
+    /// All words of the records, without a copy, for the same as [`scan`](Self::scan).
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        let used = self.used.load(Ordering::Acquire) as usize;
+        self.words.get(..used).unwrap_or_default()
+    }
+
     /// The records one by one, each as its word of header and its words, without a copy; for the thread that closes the
     /// request, or one that looks whether it still was the same request afterwards.
     #[inline]
     pub(crate) fn scan(&self) -> impl Iterator<Item = (u64, &[AtomicU64])> {
-        let used = self.used.load(Ordering::Acquire) as usize;
-        let mut words = self.words.get(..used).unwrap_or_default();
+        let mut words = self.words();
         std::iter::from_fn(move || {
             let (head, body) = words.split_first()?;
             let head = head.load(Ordering::Relaxed);

@@ -151,6 +151,18 @@ pub(crate) struct Ending {
 pub(crate) struct Life(u32);
 
 impl Life {
+    /// Somebody wants to hear of its end.
+    #[inline]
+    pub(crate) fn is_awaited(self) -> bool {
+        self.0 & (SAMPLED | METERED) != 0
+    }
+    pub(crate) fn is_sampled(self) -> bool {
+        self.0 & SAMPLED != 0
+    }
+    #[inline]
+    pub(crate) fn is_metered(self) -> bool {
+        self.0 & METERED != 0
+    }
     /// A request, and neither a child of one nor the beginning of a head.
     #[inline]
     pub(crate) fn is_request(self) -> bool {
@@ -163,6 +175,20 @@ impl Life {
     #[inline]
     pub(crate) fn has_failed(self) -> bool {
         self.0 & FAILED != 0
+    }
+    /// How it ended, once it has.
+    pub(crate) fn how(self) -> How {
+        let how = HOWS.get(((self.0 & HOW) >> HOW_SHIFT) as usize);
+        how.copied().unwrap_or_default()
+    }
+    /// What of it tells one kind of end from another: how, status and two flags. A number to compare.
+    #[inline]
+    pub(crate) fn as_ended(self) -> u32 {
+        self.0 & (0xffff_0000 | HOW | HTTPS | FAILED)
+    }
+    /// A life of which no more is known than that number.
+    pub(crate) fn from_ended(ended: u32) -> Self {
+        Self(ended)
     }
     /// The HTTP status, 0 before there is one.
     #[inline]
@@ -182,6 +208,11 @@ const HTTPS: u32 = 0x10;
 /// The service gave an error instead of a response.
 const FAILED: u32 = 0x08;
 const STAGE: u32 = 0x07;
+/// How it ended, as its place in [`HOWS`].
+const HOW: u32 = 0x0700;
+const HOW_SHIFT: u32 = 8;
+/// It is to be counted for metrics.
+pub(super) const METERED: u32 = 0x8000;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -249,6 +280,19 @@ pub(crate) struct Slot {
     pub(crate) facts: FactsArena,
 }
 
+/// A life that ends `how`.
+#[inline]
+fn with_how(life: u32, how: How) -> u32 {
+    let word = match how {
+        How::Completed => 1,
+        How::ClientGone => 2,
+        How::Cancelled => 3,
+        How::Panicked => PANICKED,
+        _ => 0,
+    };
+    life & !HOW | word << HOW_SHIFT
+}
+
 impl Linked for Slot {
     #[inline]
     fn link(&self) -> &Link {
@@ -300,13 +344,13 @@ impl Slot {
     /// The owner of a free slot resets what the last request left, as far as it would be read
     /// before it is written.
     #[inline]
-    pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64) {
+    pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64, first_life: u32) {
         self.poll.store(0, Ordering::Relaxed);
         self.started_ns.store(started_ns, Ordering::Relaxed);
         self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
         self.due_ns
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
-        self.life.store(0, Ordering::Relaxed);
+        self.life.store(first_life, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
         self.connection.store(0, Ordering::Relaxed);
     }
@@ -457,10 +501,6 @@ impl Slot {
         let life = self.life.load(Ordering::Relaxed);
         self.life.store(life | SAMPLED, Ordering::Relaxed);
     }
-    #[inline]
-    pub(crate) fn is_sampled(&self) -> bool {
-        self.life.load(Ordering::Relaxed) & SAMPLED != 0
-    }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {
         self.sampled_as.load(Ordering::Relaxed)
@@ -512,7 +552,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS | METERED);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -626,48 +666,34 @@ impl Slot {
         self.wants_capture.load(Ordering::Relaxed) != 0
     }
 
-    /// Notes how the request ends; before [`Handshake::close`].
+    /// Notes how the request ends, and counts that; before [`Handshake::close`]. One writer, so that no atomic addition is
+    /// needed. A head that was waited for is no request: the one that comes of it counts for itself.
     #[inline]
-    pub(crate) fn set_how(&self, how: How) {
-        let word = match how {
-            How::Completed => 1,
-            How::ClientGone => 2,
-            How::Cancelled => 3,
-            How::Panicked => PANICKED,
-            _ => 0,
-        };
-        let life = self.life.load(Ordering::Relaxed);
-        self.life
-            .store(life & !0xff00 | word << 8, Ordering::Relaxed);
+    pub(crate) fn finish(&self, how: How) -> Life {
+        let life = with_how(self.life.load(Ordering::Relaxed), how);
+        self.life.store(life, Ordering::Relaxed);
+        if life & STAGE != Stage::Head as u32 {
+            let way = ((life & HOW) >> HOW_SHIFT | (life & CHILD) >> 3) as usize;
+            if let Some(count) = self.ends.get(way) {
+                let counted = count.load(Ordering::Relaxed).wrapping_add(1);
+                count.store(counted, Ordering::Relaxed);
+            }
+        }
+        Life(life)
     }
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
-        self.set_how(How::Panicked);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(with_how(life, How::Panicked), Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        self.life.load(Ordering::Relaxed) >> 8 & 0xff == PANICKED
+        self.life.load(Ordering::Relaxed) & HOW == PANICKED << HOW_SHIFT
     }
     /// Every byte that the body had announced went out.
     pub(crate) fn all_sent(&self) -> bool {
         self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
-    }
-
-    /// Counts the way that was noted; one writer, so that no atomic addition is needed. A head that
-    /// was waited for is no request: the one that comes of it counts for itself.
-    #[inline]
-    pub(crate) fn count_end(&self) {
-        let life = self.life.load(Ordering::Relaxed);
-        if life & STAGE == Stage::Head as u32 {
-            return;
-        }
-        let way = (life >> 8 & 0x7 | (life & CHILD) >> 3) as usize;
-        if let Some(count) = self.ends.get(way) {
-            count.store(
-                count.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
-        }
     }
 
     /// How often requests that were here ended `how`; it wraps at four thousand millions.
@@ -683,7 +709,7 @@ impl Slot {
     pub(crate) fn ending(&self) -> Ending {
         Ending {
             how: HOWS
-                .get((self.life.load(Ordering::Relaxed) >> 8 & 0xff) as usize)
+                .get(((self.life.load(Ordering::Relaxed) & HOW) >> HOW_SHIFT) as usize)
                 .copied()
                 .unwrap_or_default(),
             status: self.status(),

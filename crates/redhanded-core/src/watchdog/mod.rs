@@ -31,7 +31,7 @@ use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::memory;
-use crate::metrics::{Judged, own_cpu_ns};
+use crate::metrics::Judged;
 use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
 pub(crate) use blocking::blocking_threads;
@@ -47,7 +47,7 @@ use open_case::OpenCase;
 use pauses::Pauses;
 use pool_probe::PoolProbes;
 use redhanded_capture::Sampler;
-use redhanded_capture::monotonic_ns as now_ns;
+use redhanded_capture::{monotonic_ns as now_ns, thread_cpu_ns};
 use redhanded_report::Event;
 use standing::{Pace, StandingPolls};
 use std::collections::HashMap;
@@ -207,7 +207,7 @@ impl Watchdog {
             let watch = &counted.watch;
             watch.rounds.record(now_ns().saturating_sub(began_ns));
             watch.late.record(self.pauses.late_ns(began_ns));
-            watch.set_cpu_ns(own_cpu_ns());
+            watch.set_cpu_ns(thread_cpu_ns().unwrap_or(0));
         }
     }
 
