@@ -155,9 +155,7 @@ impl Engine {
     /// Counts for those who ask for metrics from now on, if it did not yet. A request then costs a little more.
     pub(crate) fn start_counting(&self) -> &Counted {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let counted = self.meter.start(cores);
-        self.registry.meter_all();
-        counted
+        self.meter.start(cores)
     }
 
     /// Whether this process should be given requests, and whether it should be restarted. Cheap, waits for nobody.

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::memory;
 use crate::metrics;
 use crate::pulse;
-use crate::registry::{After, Key, Life, Mail, Place, Slot, Stage, Writer};
+use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
 use redhanded_capture::alloc::is_counting;
 use redhanded_capture::monotonic_ns as now_ns;
@@ -472,31 +472,21 @@ fn captured<R>(
 
 #[inline]
 fn close(slot: &'static Slot, how: How) {
-    let life = slot.finish(how);
+    slot.finish(how);
     if is_counting() {
         memory::close(slot);
+    }
+    if metrics::any() {
+        metrics::ended(slot);
     }
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
     }
-    if life.is_awaited() {
-        tell(slot, life, how);
+    if slot.is_sampled() {
+        baseline::offer(slot, how);
     }
     if slot.hand.close() == After::Recycle {
         slot.recycle();
-    }
-}
-
-/// Somebody wants to hear of this end.
-#[inline(never)]
-fn tell(slot: &'static Slot, life: Life, how: How) {
-    if life.is_metered()
-        && let Some(counted) = slot.meter.counted()
-    {
-        metrics::ended(counted, slot, life);
-    }
-    if life.is_sampled() {
-        baseline::offer(slot, how);
     }
 }
 

@@ -29,9 +29,18 @@ use redhanded_capture::monotonic_ns;
 use requests::Requests;
 use runaways::Runaways;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 use watch::Watch;
+
+/// Some install of this process counts. One word for all of them, because a request may look at no more.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+/// Whether any install counts.
+#[inline]
+pub(crate) fn any() -> bool {
+    ANY.load(Ordering::Relaxed)
+}
 
 /// The numbers of one install; without memory of its own until they are asked for.
 #[derive(Debug, Default)]
@@ -60,6 +69,7 @@ impl Meter {
 
     /// Counts from now on, if it did not yet. `shards` is how many threads are expected at once.
     pub(crate) fn start(&self, shards: usize) -> &Counted {
+        ANY.store(true, Ordering::Relaxed);
         self.counted.get_or_init(|| {
             Box::new(Counted {
                 requests: Requests::new(shards),

@@ -1,6 +1,5 @@
 //! How long requests took, by method, scheme, route, status and what went wrong; and how many are in flight.
 
-use super::Counted;
 use super::exemplar::Exemplar;
 use super::histogram::Histogram;
 use super::method::Method;
@@ -111,12 +110,14 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Counts the request that closes in `slot`; allocates for a series that is new, and waits for nobody else.
-#[inline]
-pub(crate) fn ended(counted: &Counted, slot: &Slot, life: Life) {
-    if !life.is_request() {
+/// Counts the request that closes in `slot`, if its install counts; allocates for a series that is new, and waits for
+/// nobody else.
+#[inline(never)]
+pub(crate) fn ended(slot: &Slot) {
+    let life = slot.life();
+    let Some(counted) = slot.meter.counted().filter(|_| life.is_request()) else {
         return;
-    }
+    };
     let Some(labels) = Labels::of(&slot.facts) else {
         return;
     };

@@ -20,11 +20,11 @@ pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Life, Mail, PollMark, Slot, Stage};
 
 use crate::metrics::Meter;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use free_list::FreeList;
 use parking_lot::Mutex;
 use redhanded_report::How;
-use slot::{ChunkDue, METERED};
+use slot::ChunkDue;
 use std::sync::OnceLock;
 
 /// Slots that share one due time.
@@ -53,8 +53,6 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Registry {
     engine: u16,
-    /// What a request's slot notes of its life when it is taken.
-    first_life: AtomicU32,
     /// Leaked on purpose: a ticket may outlive everything else, and a plain reference costs it no
     /// shared counter. Their size is bounded by what was in flight at once.
     shards: &'static [Shard],
@@ -137,14 +135,8 @@ impl Registry {
         let shards = shards.clamp(1, 64).next_power_of_two();
         Self {
             engine,
-            first_life: AtomicU32::new(0),
             shards: Box::leak((0..shards).map(|_| Shard::new(meter)).collect()),
         }
-    }
-
-    /// Requests from now on are counted for metrics when they end.
-    pub(crate) fn meter_all(&self) {
-        self.first_life.store(METERED, Ordering::Relaxed);
     }
 
     /// The number that its keys carry.
@@ -165,11 +157,7 @@ impl Registry {
         let slot = shard
             .pop()
             .or_else(|| shard.grow(self.engine, number as u8))?;
-        slot.prepare(
-            started_ns,
-            slow_after_ns,
-            self.first_life.load(Ordering::Relaxed),
-        );
+        slot.prepare(started_ns, slow_after_ns);
         Some(slot)
     }
 

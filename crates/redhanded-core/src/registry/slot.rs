@@ -151,22 +151,12 @@ pub(crate) struct Ending {
 pub(crate) struct Life(u32);
 
 impl Life {
-    /// Somebody wants to hear of its end.
-    #[inline]
-    pub(crate) fn is_awaited(self) -> bool {
-        self.0 & (SAMPLED | METERED) != 0
-    }
-    pub(crate) fn is_sampled(self) -> bool {
-        self.0 & SAMPLED != 0
-    }
-    #[inline]
-    pub(crate) fn is_metered(self) -> bool {
-        self.0 & METERED != 0
-    }
     /// A request, and neither a child of one nor the beginning of a head.
     #[inline]
     pub(crate) fn is_request(self) -> bool {
-        self.0 & CHILD == 0 && self.0 & STAGE != Stage::Head as u32
+        // The head is the last stage, and the flag is above all of them: one comparison.
+        const { assert!(Stage::Head as u32 == Stage::ALL.len() as u32 - 1 && CHILD > STAGE) };
+        self.0 & (CHILD | STAGE) < Stage::Head as u32
     }
     #[inline]
     pub(crate) fn is_https(self) -> bool {
@@ -211,8 +201,6 @@ const STAGE: u32 = 0x07;
 /// How it ended, as its place in [`HOWS`].
 const HOW: u32 = 0x0700;
 const HOW_SHIFT: u32 = 8;
-/// It is to be counted for metrics.
-pub(super) const METERED: u32 = 0x8000;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -344,13 +332,13 @@ impl Slot {
     /// The owner of a free slot resets what the last request left, as far as it would be read
     /// before it is written.
     #[inline]
-    pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64, first_life: u32) {
+    pub(super) fn prepare(&self, started_ns: u64, slow_after_ns: u64) {
         self.poll.store(0, Ordering::Relaxed);
         self.started_ns.store(started_ns, Ordering::Relaxed);
         self.slow_after_ns.store(slow_after_ns, Ordering::Relaxed);
         self.due_ns
             .store(started_ns.saturating_add(slow_after_ns), Ordering::Relaxed);
-        self.life.store(first_life, Ordering::Relaxed);
+        self.life.store(0, Ordering::Relaxed);
         self.wants_capture.store(0, Ordering::Relaxed);
         self.connection.store(0, Ordering::Relaxed);
     }
@@ -501,6 +489,10 @@ impl Slot {
         let life = self.life.load(Ordering::Relaxed);
         self.life.store(life | SAMPLED, Ordering::Relaxed);
     }
+    #[inline]
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & SAMPLED != 0
+    }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {
         self.sampled_as.load(Ordering::Relaxed)
@@ -552,7 +544,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS | METERED);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -669,7 +661,7 @@ impl Slot {
     /// Notes how the request ends, and counts that; before [`Handshake::close`]. One writer, so that no atomic addition is
     /// needed. A head that was waited for is no request: the one that comes of it counts for itself.
     #[inline]
-    pub(crate) fn finish(&self, how: How) -> Life {
+    pub(crate) fn finish(&self, how: How) {
         let life = with_how(self.life.load(Ordering::Relaxed), how);
         self.life.store(life, Ordering::Relaxed);
         if life & STAGE != Stage::Head as u32 {
@@ -679,7 +671,6 @@ impl Slot {
                 count.store(counted, Ordering::Relaxed);
             }
         }
-        Life(life)
     }
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
