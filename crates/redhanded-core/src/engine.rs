@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
 use crate::metrics::{Counted, Meter};
+use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
@@ -36,19 +37,25 @@ pub struct Engine {
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
     pub(crate) meter: &'static Meter,
+    pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
 
 impl Engine {
     /// Makes an engine whose threads do not run yet.
-    pub(crate) fn new(config: Config) -> &'static Self {
+    pub(crate) fn new(config: Config, recorder: Option<Recorder>) -> &'static Self {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let meter: &'static Meter = Box::leak(Box::default());
         let engine: &'static Self = Box::leak(Box::new(Self {
-            registry: Registry::new(index, cores.saturating_mul(2), meter),
+            registry: Registry::new(
+                index,
+                cores.saturating_mul(2),
+                recorder.as_ref().map(Recorder::records),
+                meter,
+            ),
             meter,
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
@@ -60,6 +67,7 @@ impl Engine {
                 unready_ns: nanos(config.health.unready_after),
                 restart_ns: nanos(config.health.restart_after),
             }),
+            recorder,
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -122,6 +130,9 @@ impl Engine {
             let mut facts = slot.facts.append();
             facts.put(kind::ROUTE, route.as_bytes(), 128);
             facts.done();
+            if let Some(recorder) = &self.recorder {
+                recorder.begin_anew(slot);
+            }
         }
         true
     }
@@ -148,6 +159,7 @@ impl Engine {
                 panicked: ended(How::Panicked),
             },
             baseline: self.baseline.stats(),
+            unrecorded: self.recorder.as_ref().map_or(0, Recorder::unrecorded),
             ..self.counts.stats()
         }
     }
@@ -270,6 +282,8 @@ pub struct Stats {
     pub repeats: u64,
     /// Requests that ran unwatched because four million were in flight.
     pub unwatched: u64,
+    /// Requests that the flight recorder had no free record for.
+    pub unrecorded: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
     /// Fingerprints that were forgotten, the least seen first, because there were more than 4,096. One that
@@ -371,6 +385,7 @@ impl Counts {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
+            unrecorded: 0,
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),

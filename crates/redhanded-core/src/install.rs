@@ -7,6 +7,8 @@ use crate::engine::{Engine, Stats, nanos};
 use crate::health::{Ask, Bound, Health, Notifier, serve};
 use crate::memory::keep_own_books;
 use crate::metrics::{Outside, Snapshot, gather};
+use crate::recorder::{self, Opened, Recorder, Untold};
+use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
 use crate::watchdog::Watchdog;
@@ -35,6 +37,7 @@ pub struct Installed {
     log: Progress,
     numbers: Numbers,
     log_note: Arc<str>,
+    recorder_note: Arc<str>,
     abilities: Arc<str>,
     bound: Bound,
     tells_systemd: bool,
@@ -67,7 +70,9 @@ pub fn install(
     detect();
     let (rules, scrape) = (config.health, config.scrape);
     let counts = config.metrics;
-    let engine = Engine::new(config);
+    let (recorder, untold) = open_recorder(&config, &mut warnings)?;
+    let recorder_note = note_of_recorder(recorder.as_ref(), &untold);
+    let engine = Engine::new(config, recorder);
     if counts {
         engine.start_counting();
     }
@@ -80,12 +85,15 @@ pub fn install(
     let bound = answer_checks(engine, rules, scrape.map(|write| (write, numbers.clone())))
         .inspect_err(|_| engine.end())?;
     let (clerk, messages) = sync_channel(QUEUE);
-    let filing = Clerk::new(engine, log, sinks.clone());
+    let filing = Clerk::new(engine, log, sinks.clone(), untold);
     spawn("redhanded-log", move || {
         keep_own_books();
         writer.run();
     })?;
     spawn("redhanded-clerk", move || filing.run(&messages))?;
+    if let Some(sync) = engine.recorder.as_ref().and_then(|r| r.sync_thread()) {
+        spawn("redhanded-sync", sync)?;
+    }
     let sampler = Sampler::new();
     let abilities = describe(&sampler.abilities()).into();
     let watching = clerk.clone();
@@ -102,6 +110,7 @@ pub fn install(
             log: progress,
             numbers,
             log_note: log_note.into(),
+            recorder_note: recorder_note.into(),
             abilities,
             bound,
             tells_systemd,
@@ -126,6 +135,38 @@ impl Numbers {
             lost_events: sinks.map_or(0, |sinks| sinks.iter().map(|sink| sink.lost()).sum()),
         };
         gather(self.engine, outside)
+    }
+}
+
+/// The flight recorder, if one is asked for, and what processes that are dead have left in its place.
+fn open_recorder(
+    config: &Config,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Recorder>, Vec<Untold>), Error> {
+    let Some(asked) = &config.flight_recorder else {
+        return Ok((None, Vec::new()));
+    };
+    let redactor = Redactor::new(&config.secret_keys);
+    let Opened {
+        recorder,
+        untold,
+        notes,
+    } = recorder::open(asked, &config.service, redactor)?;
+    warnings.extend(notes);
+    Ok((Some(recorder), untold))
+}
+
+/// Where the recorder is and how many died last time, as a person wants to read it.
+fn note_of_recorder(recorder: Option<&Recorder>, untold: &[Untold]) -> String {
+    let Some(recorder) = recorder else {
+        return String::new();
+    };
+    let at = recorder.path().display();
+    let died: usize = untold.iter().map(|untold| untold.died).sum();
+    match untold.len() {
+        0 => format!("flight recorder {at}"),
+        1 => format!("flight recorder {at}, {died} in flight when the last process ended"),
+        n => format!("flight recorder {at}, {died} in flight when the last {n} processes ended"),
     }
 }
 
@@ -247,6 +288,12 @@ impl Installed {
         &self.log_note
     }
 
+    /// Where the flight recorder is, and how many requests were in flight when the last process ended, in one phrase;
+    /// empty without one.
+    pub fn flight_recorder(&self) -> &str {
+        &self.recorder_note
+    }
+
     /// How this process is, as the watchdog sees it.
     pub fn health(&self) -> Health {
         self.engine.health()
@@ -329,8 +376,13 @@ impl Installed {
     pub fn shutdown(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         self.look_before_the_end(deadline);
+        let first = !self.engine.has_ended();
         self.engine.end();
-        self.flush(until.saturating_duration_since(Instant::now()))
+        let flushed = self.flush(until.saturating_duration_since(Instant::now()));
+        if let Some(recorder) = self.engine.recorder.as_ref().filter(|_| first) {
+            recorder.shut_down(monotonic_ns());
+        }
+        flushed
     }
 
     /// Half of the time is left for what comes of it.

@@ -29,6 +29,7 @@ mod memory;
 pub mod metrics;
 mod outbound;
 mod pulse;
+mod recorder;
 mod redact;
 mod referred;
 mod registry;
@@ -45,7 +46,9 @@ mod worker;
 pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule, Scrape};
+pub use config::{
+    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule, Scrape,
+};
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};

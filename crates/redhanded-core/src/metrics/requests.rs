@@ -85,16 +85,14 @@ impl<'a> Labels<'a> {
     #[inline(never)]
     fn anywhere(facts: &'a FactsArena) -> Option<Self> {
         let (mut method, mut route) = (None, (0, &[][..]));
-        for (head, body) in facts.scan() {
-            match (head as u8, body) {
-                (kind::METHOD, [word]) => {
-                    method = Some(Method::of_word(word.load(Ordering::Relaxed)));
-                }
-                (kind::METHOD, _) => method = Some(Method::OTHER),
-                (kind::ROUTE, body) => route = (bytes(head) as u64 + 1, body),
-                _ => {}
+        facts.each(|head, body| match (head as u8, body) {
+            (kind::METHOD, [word]) => {
+                method = Some(Method::of_word(word.load(Ordering::Relaxed)));
             }
-        }
+            (kind::METHOD, _) => method = Some(Method::OTHER),
+            (kind::ROUTE, body) => route = (bytes(head) as u64 + 1, body),
+            _ => {}
+        });
         Some(Self {
             method: method?,
             route_bytes: route.0,

@@ -11,7 +11,7 @@ use std::time::Duration;
 fn counting() -> &'static Engine {
     let mut config = Config::new("app");
     config.slow_after = Duration::from_secs(30);
-    let engine = Engine::new(config);
+    let engine = Engine::new(config, None);
     engine.start_counting();
     engine
 }
@@ -155,7 +155,7 @@ fn a_path_is_no_label_and_what_is_no_request_is_not_counted() {
 
 #[test]
 fn what_nobody_asked_for_is_not_counted() {
-    let engine = Engine::new(Config::new("app"));
+    let engine = Engine::new(Config::new("app"), None);
     serve(engine, "GET", Some("/a"), 200);
     assert!(engine.meter.counted().is_none());
     // In flight while somebody begins to ask: it is there when it ends.

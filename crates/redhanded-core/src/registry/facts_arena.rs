@@ -65,26 +65,27 @@ impl FactsArena {
         facts_in(&words)
     }
 
-    /// All words of the records, without a copy, for the same as [`scan`](Self::scan).
+    /// All words of the records, without a copy; for the thread that closes the
+    /// request, or one that looks whether it still was the same request afterwards.
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         let used = self.used.load(Ordering::Acquire) as usize;
         self.words.get(..used).unwrap_or_default()
     }
 
-    /// The records one by one, each as its word of header and its words, without a copy; for the thread that closes the
-    /// request, or one that looks whether it still was the same request afterwards.
+    /// Shows each record to `look`, as its head and the words of its bytes.
     #[inline]
-    pub(crate) fn scan(&self) -> impl Iterator<Item = (u64, &[AtomicU64])> {
+    pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(u64, &'a [AtomicU64])) {
         let mut words = self.words();
-        std::iter::from_fn(move || {
-            let (head, body) = words.split_first()?;
+        while let Some((head, rest)) = words.split_first() {
             let head = head.load(Ordering::Relaxed);
             let kept = (head >> 8 & 0xff_ffff) as usize;
-            let (body, after) = body.split_at_checked(kept.div_ceil(8))?;
+            let Some((body, after)) = rest.split_at_checked(kept.div_ceil(8)) else {
+                return;
+            };
             words = after;
-            Some((head, body))
-        })
+            look(head, body);
+        }
     }
 
     /// Copies all records as they are, in place of what `words` had.
