@@ -4,6 +4,7 @@ use crate::calls::CallState;
 use crate::copied::TraceIds;
 use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
+use crate::story::Snapshot;
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
 use redhanded_report::{Confidence, Event, Evidence, Phase, Role, StackKind, Thread, Verdict};
@@ -52,6 +53,8 @@ pub(crate) struct Case {
     pub(crate) futures: RawStack,
     /// Its outbound calls, the open ones first, in the order in which they were begun.
     pub(crate) calls: Vec<Arc<CallState>>,
+    /// What it has told of itself, if it has.
+    pub(crate) story: Option<Snapshot>,
     /// When the request began and when it was looked at, in nanoseconds of the monotonic clock.
     pub(crate) started_ns: u64,
     pub(crate) looked_ns: u64,

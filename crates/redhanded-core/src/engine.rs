@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
 use crate::registry::{Grown, Key, Registry};
+use crate::story::{self, StoryStats};
 use crate::worker::Worker;
 use parking_lot::RwLock;
 use redhanded_capture::monotonic_ns;
@@ -271,6 +272,9 @@ pub struct Stats {
     pub baseline: BaselineStats,
     /// Lines of the log that wait in memory, because the disk refuses them or does not answer.
     pub waiting: u64,
+    /// What could not be recorded of the spans and events of requests; of the whole process, and part of
+    /// `lost.events`.
+    pub story: StoryStats,
     /// What had to be dropped.
     pub lost: Lost,
 }
@@ -352,7 +356,8 @@ impl Counts {
         let mut lost = Lost::default();
         lost.reports = self.reports.load(Ordering::Relaxed);
         lost.stacks = self.stacks.load(Ordering::Relaxed);
-        lost.events = self.events.load(Ordering::Relaxed);
+        let of_sinks = self.events.load(Ordering::Relaxed);
+        lost.events = of_sinks.saturating_add(story::stats().total());
         lost
     }
 
@@ -366,6 +371,7 @@ impl Counts {
             ended: Ends::default(),
             baseline: BaselineStats::default(),
             waiting: 0,
+            story: story::stats(),
             lost: self.lost(),
         }
     }

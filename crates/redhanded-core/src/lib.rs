@@ -34,8 +34,10 @@ mod registry;
 mod runtimes;
 pub mod sink;
 mod slow_log;
+pub mod story;
 mod sync;
 mod ticket;
+mod told;
 pub mod verdict;
 mod watchdog;
 mod work;
@@ -53,5 +55,7 @@ pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
 pub use registry::Place;
+pub use story::StoryStats;
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
+pub use told::{Source, Told, ToldEvent, ToldSpan, ToldValue};
 pub use work::{Asked, Job, Watched};

@@ -472,8 +472,10 @@ fn close(slot: &'static Slot, how: How) {
     if slot.is_sampled() {
         baseline::offer(slot, how);
     }
-    if slot.hand.close() == After::Recycle {
-        slot.recycle();
+    match slot.hand.close() {
+        After::Recycle => slot.recycle(),
+        After::Story => slot.recycle_seen(),
+        After::Nothing => {}
     }
 }
 

@@ -53,6 +53,8 @@ mod listener;
 mod outbound;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(feature = "trace")]
+mod trace;
 
 pub use builder::{Builder, Rule, long_lived, slow_after};
 pub use free::{
@@ -65,9 +67,11 @@ pub use outbound::{
 };
 #[cfg(feature = "connect")]
 pub use redhanded_connect as connect;
-pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
+pub use redhanded_core::{Asked, Ends, Error, Stats, StoryStats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
     ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,
     SlowAfterLayer, Watch, WatchLayer, WatchedBody, WatchedIo,
 };
+#[cfg(feature = "trace")]
+pub use trace::{TraceLayer, trace_layer};

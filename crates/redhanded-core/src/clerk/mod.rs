@@ -14,6 +14,7 @@ mod phase;
 mod pool;
 mod refine;
 mod remembered;
+mod story;
 
 use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
@@ -22,6 +23,8 @@ use crate::memory;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
+use crate::story::Snapshot;
+use crate::told::Told;
 use compare::Compare;
 use naming::Namer;
 use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Verdict};
@@ -84,10 +87,11 @@ impl Clerk {
     /// Files one look: on disk first, with names if they are quick; then to the sinks.
     fn file(&mut self, case: &Case) {
         self.count_losses();
+        let told = case.story.as_ref().map(|story| self.tell(story, case));
         let mut report = assemble::report(
             case,
-            &self.engine.config,
-            &self.redactor,
+            told.as_ref(),
+            (&self.engine.config, &self.redactor),
             self.engine.counts.lost(),
         );
         let of_children = case.children.iter().flat_map(|child| &child.stacks);
@@ -132,6 +136,11 @@ impl Clerk {
         let route = route_of(&case.copied);
         self.compare
             .tell_usual(report, route, &engine.baseline, means);
+    }
+
+    /// The story of a request without its secrets.
+    fn tell(&self, story: &Snapshot, case: &Case) -> Told {
+        Told::of(&story.read(), case.started_ns, &self.redactor)
     }
 
     fn put_names(&mut self, case: &Case, report: &mut Report) {

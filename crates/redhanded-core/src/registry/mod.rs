@@ -16,13 +16,13 @@ pub(crate) use extra::{CHILDREN, Label};
 #[cfg(all(test, not(redhanded_loom)))]
 pub(crate) use facts_arena::FactsArena;
 pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
+pub(crate) use free_list::{FreeList, Link, Linked};
 pub(crate) use handshake::After;
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 
 use crate::sync::{AtomicU64, Ordering};
-use free_list::FreeList;
 use parking_lot::Mutex;
 use redhanded_report::How;
 use slot::ChunkDue;

@@ -212,6 +212,8 @@ pub(crate) struct Slot {
     future: [AtomicU64; 2],
     /// The [`pulse`](crate::pulse) when it was pending last, in a poll that nobody had asked for.
     rests_since_ns: AtomicU64,
+    /// The ring of its story, plus one; above it whose generation's.
+    story: AtomicU64,
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
@@ -253,6 +255,7 @@ impl Slot {
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
             future: [AtomicU64::new(0), AtomicU64::new(0)],
             rests_since_ns: AtomicU64::new(0),
+            story: AtomicU64::new(0),
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -525,6 +528,42 @@ impl Slot {
             .then_some(Place { address, size })
     }
 
+    /// The ring of the present request's story, if it has one.
+    #[inline]
+    pub(crate) fn story(&self) -> Option<u16> {
+        let generation = self.hand.with_story()?;
+        let word = self.story.load(Ordering::Acquire);
+        ((word >> 32) as u32 == generation).then(|| (word as u16).wrapping_sub(1))
+    }
+
+    /// Gives the request in flight a ring; `false` if it has one, or is over.
+    pub(crate) fn attach_story(&self, ring: u16) -> bool {
+        let generation = self.hand.generation();
+        let word = u64::from(generation) << 32 | u64::from(ring) + 1;
+        let before = self.story.load(Ordering::Acquire);
+        let is_free = (before >> 32) as u32 != generation || before as u32 == 0;
+        let mine = is_free
+            && self
+                .story
+                .compare_exchange(before, word, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+        if !mine {
+            return false;
+        }
+        let has = self.hand.has_story_now(generation);
+        if !has {
+            self.story.store(0, Ordering::Release);
+        }
+        has
+    }
+
+    /// Takes the ring from a request that is over.
+    pub(crate) fn take_story(&self) -> Option<u16> {
+        let ring = self.story()?;
+        self.story.store(0, Ordering::Release);
+        Some(ring)
+    }
+
     /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the
     /// slot is no longer ours: a waker's drop may run anybody's code.
     #[inline]
@@ -535,6 +574,12 @@ impl Slot {
         } else {
             self.recycle_with_waker();
         }
+    }
+
+    /// The same for who has looked at its request: what that had told goes with it.
+    pub(crate) fn recycle_seen(&self) {
+        crate::story::release(self);
+        self.recycle();
     }
 
     #[cold]

@@ -282,7 +282,7 @@ impl Watchdog {
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
     }
 
@@ -388,7 +388,7 @@ impl Watchdog {
                 keep = self.open_case(slot, now_ns);
             }
             if slot.hand.unpin(keep) == After::Recycle {
-                slot.recycle();
+                slot.recycle_seen();
             }
         }
     }
@@ -484,7 +484,7 @@ impl Watchdog {
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
     }
 

@@ -14,6 +14,7 @@ use crate::copied::{TraceIds, kind};
 use crate::engine::Engine;
 use crate::family;
 use crate::registry::{Fact, Label, Mail, Slot, Stage};
+use crate::story;
 use crate::verdict::{
     Asked, At, Crowd, Look, Observed, Received, Referred, grows, judge, was_not_seen,
 };
@@ -691,6 +692,7 @@ impl OpenCase {
             stacks: found.stacks,
             futures: found.futures,
             calls: calls.open.into_iter().chain(calls.recent).collect(),
+            story: story::snapshot(self.slot),
             started_ns: self.slot.started_ns(),
             looked_ns: now_ns,
             throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
