@@ -2,6 +2,7 @@
 
 use crate::calls::CallState;
 use crate::copied::TraceIds;
+use crate::keep::Finished;
 use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
 use crate::story::Snapshot;
@@ -18,6 +19,8 @@ pub(crate) enum Message {
     Case(Box<Case>),
     /// A caught request has ended.
     Ended(Box<Ended>),
+    /// A request has ended that is to be exported whole.
+    Kept(Box<Finished>),
     /// Trouble of the process that no request is guilty of.
     Process(Box<Trouble>),
     /// Something may be caught soon: have the symbols of this stack ready.
@@ -146,7 +149,12 @@ pub(crate) struct Ended {
     pub(crate) id: String,
     pub(crate) ending: Ending,
     pub(crate) at: SystemTime,
+    pub(crate) started: SystemTime,
+    pub(crate) started_ns: u64,
     pub(crate) total_ns: u64,
+    /// What it has told of itself, and when that was first looked at.
+    pub(crate) story: Option<Snapshot>,
+    pub(crate) told_ns: Option<u64>,
 }
 
 /// Trouble without a guilty request: one record with [`Event::Process`].

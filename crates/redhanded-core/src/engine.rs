@@ -6,6 +6,7 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::keep::Keeping;
 use crate::registry::{Grown, Key, Registry};
 use crate::story::{self, StoryStats};
 use crate::worker::Worker;
@@ -35,6 +36,8 @@ pub struct Engine {
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
+    /// Set where a sink wants requests whole.
+    pub(crate) keeping: OnceLock<Keeping>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
@@ -57,6 +60,7 @@ impl Engine {
                 unready_ns: nanos(config.health.unready_after),
                 restart_ns: nanos(config.health.restart_after),
             }),
+            keeping: OnceLock::new(),
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -247,6 +251,8 @@ pub(crate) struct Counts {
     reports: AtomicU64,
     stacks: AtomicU64,
     events: AtomicU64,
+    /// Requests that were to be exported whole, and that the clerk had no time for.
+    kept: AtomicU64,
     internal_errors: AtomicU64,
     evicted: AtomicU64,
 }
@@ -331,6 +337,7 @@ counters! {
     repeat => repeats,
     unwatched => unwatched,
     lost_report => reports,
+    lost_kept => kept,
     internal_error => internal_errors,
 }
 
@@ -357,7 +364,10 @@ impl Counts {
         lost.reports = self.reports.load(Ordering::Relaxed);
         lost.stacks = self.stacks.load(Ordering::Relaxed);
         let of_sinks = self.events.load(Ordering::Relaxed);
-        lost.events = of_sinks.saturating_add(story::stats().total());
+        let kept = self.kept.load(Ordering::Relaxed);
+        lost.events = of_sinks
+            .saturating_add(kept)
+            .saturating_add(story::stats().total());
         lost
     }
 

@@ -52,9 +52,9 @@ pub(crate) fn with_trace<R>(
     of: impl FnOnce(&TraceIds) -> R,
 ) -> Option<R> {
     slot.extra(generation, |extra| {
-        of(extra
-            .trace
-            .get_or_insert_with(|| TraceIds::of(&slot.facts.read())))
+        of(extra.trace.get_or_insert_with(|| {
+            TraceIds::of(&slot.facts.read(), Engine::rule_of(slot), slot.is_keep())
+        }))
     })
 }
 

@@ -5,6 +5,7 @@ use crate::clerk::Clerk;
 use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log};
 use crate::engine::{Engine, Stats, nanos};
 use crate::health::{Bound, Health, Notifier, serve};
+use crate::keep::Keeping;
 use crate::memory::keep_own_books;
 use crate::sink::Sink;
 use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
@@ -68,6 +69,10 @@ pub fn install(
     let bound = answer_checks(engine, rules).inspect_err(|_| engine.end())?;
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
+    if sinks.iter().any(|sink| sink.keeps()) && !engine.config.spans_exported_elsewhere {
+        let keeping = Keeping::new(clerk.clone(), engine.config.keep_one_in);
+        let _ = engine.keeping.set(keeping);
+    }
     let filing = Clerk::new(engine, log, sinks.clone());
     spawn("redhanded-log", move || {
         keep_own_books();

@@ -25,6 +25,7 @@ mod facts;
 mod family;
 mod health;
 mod install;
+mod keep;
 mod memory;
 mod outbound;
 mod pulse;
@@ -51,6 +52,7 @@ pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};
 pub use install::{Installed, install};
+pub use keep::{Kept, Why};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };

@@ -9,6 +9,7 @@ mod connection;
 mod growth;
 mod holder;
 mod host;
+mod keep;
 mod naming;
 mod phase;
 mod pool;
@@ -19,6 +20,7 @@ mod story;
 use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
+use crate::keep::{Finished, Kept};
 use crate::memory;
 use crate::redact::Redactor;
 use crate::sink::Sink;
@@ -75,6 +77,7 @@ impl Clerk {
         match message {
             Message::Case(case) => self.file(&case),
             Message::Ended(ended) => self.file_end(&ended),
+            Message::Kept(finished) => self.keep_finished(&finished),
             Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
@@ -126,6 +129,9 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, None));
+        if let Some(told) = told.filter(|_| case.event == Event::Caught) {
+            self.keep(&keep::caught(&report, case, told));
+        }
         self.count_losses();
     }
 
@@ -217,7 +223,25 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, caught.as_ref()));
+        if let (Some(story), Some(caught)) = (&ended.story, &caught) {
+            let told = Told::of(&story.read(), ended.started_ns, &self.redactor);
+            self.keep(&keep::ended(&report, ended, caught, told));
+        }
         self.count_losses();
+    }
+
+    /// A request that nobody has caught, and that is exported whole.
+    fn keep_finished(&mut self, finished: &Finished) {
+        let means = (&self.engine.config, &self.redactor);
+        self.keep(&keep::finished(finished, means));
+        self.count_losses();
+    }
+
+    fn keep(&self, kept: &Arc<Kept>) {
+        if self.engine.keeping.get().is_some() {
+            let willing = self.sinks.iter().filter(|sink| sink.keeps());
+            willing.for_each(|sink| sink.keep(kept));
+        }
     }
 
     fn file_trouble(&mut self, trouble: &Trouble) {

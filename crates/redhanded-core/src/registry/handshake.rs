@@ -83,6 +83,18 @@ impl Handshake {
         }
     }
 
+    /// The whole state, but for who looks: the same as long as it is the same request's, and that in flight.
+    #[inline]
+    pub(crate) fn state(&self) -> u64 {
+        self.0.load(Ordering::Acquire) & !(PINNED | KEPT)
+    }
+
+    /// Whether a [`state`](Self::state) is that of a request in flight with a story.
+    #[inline]
+    pub(crate) fn is_telling(state: u64) -> bool {
+        state & (LIVE | STORY) == LIVE | STORY
+    }
+
     /// The generation whose request has a story, in flight or not.
     #[inline]
     pub(crate) fn with_story(&self) -> Option<u32> {

@@ -17,7 +17,7 @@ pub(crate) use extra::{CHILDREN, Label};
 pub(crate) use facts_arena::FactsArena;
 pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
 pub(crate) use free_list::{FreeList, Link, Linked};
-pub(crate) use handshake::After;
+pub(crate) use handshake::{After, Handshake};
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};

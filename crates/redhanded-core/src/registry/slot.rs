@@ -1,7 +1,7 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
 use super::extra::Extra;
-use super::facts_arena::FactsArena;
+use super::facts_arena::{FactsArena, Kind};
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
@@ -149,8 +149,13 @@ pub(crate) struct Ending {
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
-/// Its facts are to be kept for comparison, if it ends well.
-const SAMPLED: u32 = 0x20;
+/// Its facts are to be kept for comparison, if it ends well. Above the status, as is the next: a status of
+/// 500 and more and these two are told by one comparison.
+const SAMPLED: u32 = 1 << 31;
+/// It is one of the baseline that is exported whole.
+const KEEP: u32 = 1 << 30;
+/// The HTTP status.
+const STATUS: u32 = 0x3fff_0000;
 const STAGE: u32 = 0x1f;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
@@ -426,6 +431,24 @@ impl Slot {
     pub(crate) fn is_sampled(&self) -> bool {
         self.life.load(Ordering::Relaxed) & SAMPLED != 0
     }
+    /// Whether the hot path has copied something of this kind.
+    pub(crate) fn has_fact(&self, kind: Kind) -> bool {
+        self.facts.read().iter().any(|fact| fact.kind == kind)
+    }
+
+    /// It is one of the baseline that is exported whole, or it is to be looked at whether it is to be.
+    pub(crate) fn set_keep(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | KEEP, Ordering::Relaxed);
+    }
+    pub(crate) fn is_keep(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & KEEP != 0
+    }
+    /// Something may have to be done about its end: it was chosen for one thing or another, or has failed.
+    #[inline]
+    pub(crate) fn is_remarkable(&self) -> bool {
+        self.life.load(Ordering::Relaxed) >= 500 << 16
+    }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {
         self.sampled_as.load(Ordering::Relaxed)
@@ -461,7 +484,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | KEEP);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -469,7 +492,8 @@ impl Slot {
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
-        Some((self.life.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
+        let status = (self.life.load(Ordering::Relaxed) & STATUS) >> 16;
+        Some(status as u16).filter(|s| *s != 0)
     }
 
     /// `bytes` of the body went out.
@@ -634,6 +658,7 @@ impl Slot {
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
         self.set_how(How::Panicked);
+        self.set_keep();
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {

@@ -1,31 +1,29 @@
-//! Fields on their way into a ring: bytes in a buffer of the thread, which nothing is allocated for.
+//! Fields on their way into a ring: words in a buffer of the thread, which nothing is allocated for.
 //!
-//! A value's own `Debug` runs here, before anything of the ring is held: it may log, and then has
-//! another buffer, and it may panic, which costs its value and nothing else.
+//! A field is a word of its head (kind, index, and of a text bytes kept and bytes there were), then its
+//! value. A value's own `Debug` runs here, before anything of the ring is held: it may log, and then
+//! has another buffer, and it may panic, which costs its value and nothing else.
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Bytes of all fields of one span or event.
-const BYTES: usize = 2048;
+/// Words of all fields of one span or event: 2 KiB.
+const WORDS: usize = 256;
 /// Bytes of one value; the rest is counted.
 const VALUE_BYTES: usize = 1024;
-/// What a field takes besides the bytes of a text.
-const TEXT_HEAD: usize = 8;
 
 /// How a value is stored.
-pub(super) mod kind {
-    pub(in crate::story) const BOOL: u8 = 1;
-    pub(in crate::story) const I64: u8 = 2;
-    pub(in crate::story) const U64: u8 = 3;
-    pub(in crate::story) const F64: u8 = 4;
-    /// Bytes kept (two), bytes there were (four), the bytes.
-    pub(in crate::story) const TEXT: u8 = 5;
-    /// The same, of a value whose `Debug` panicked.
-    pub(in crate::story) const PANICKED: u8 = 6;
+mod kind {
+    pub(super) const BOOL: u8 = 1;
+    pub(super) const I64: u8 = 2;
+    pub(super) const U64: u8 = 3;
+    pub(super) const F64: u8 = 4;
+    pub(super) const TEXT: u8 = 5;
+    /// What a value had printed when it panicked.
+    pub(super) const PANICKED: u8 = 6;
     /// Bytes that are no text.
-    pub(in crate::story) const BINARY: u8 = 7;
+    pub(super) const BINARY: u8 = 7;
 }
 
 thread_local! {
@@ -33,7 +31,9 @@ thread_local! {
 }
 
 struct Buffer {
-    bytes: [u8; BYTES],
+    words: [u64; WORDS],
+    /// What a value prints.
+    printed: [u8; VALUE_BYTES],
 }
 
 /// The fields of one span or event.
@@ -73,24 +73,15 @@ impl Fields {
 
     #[inline]
     fn number(&mut self, index: usize, kind: u8, value: u64) {
-        let Some(room) = self.room::<10>() else {
-            return;
-        };
-        room[0] = kind;
-        room[1] = index as u8;
-        room[2..].copy_from_slice(&value.to_le_bytes());
-        self.used += 10;
-    }
-
-    /// The next `N` bytes; one field less, if there are none.
-    #[inline]
-    fn room<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        let free = self.buffer.as_mut()?.bytes.get_mut(self.used..)?;
-        let room = free.first_chunk_mut::<N>();
-        if room.is_none() {
-            self.dropped += 1;
+        let buffer = self.buffer.as_mut();
+        let free = buffer.and_then(|buffer| buffer.words.get_mut(self.used..));
+        match free.and_then(<[_]>::first_chunk_mut::<2>) {
+            Some(room) => {
+                *room = [head(index, kind, 0, 0), value];
+                self.used += 2;
+            }
+            None => self.dropped += 1,
         }
-        room
     }
 
     /// Field number `index` is a boolean.
@@ -117,38 +108,36 @@ impl Fields {
     /// Field number `index` is a text, of which 1 KiB is kept.
     #[inline]
     pub fn text(&mut self, index: usize, value: &str) {
-        let limit = self.text_room();
-        let kept = if value.len() <= limit {
-            value.len()
-        } else {
-            value.floor_char_boundary(limit)
-        };
-        self.bytes(index, kind::TEXT, &value.as_bytes()[..kept], value.len());
+        let mut limit = self.text_room();
+        if limit < value.len() {
+            limit = value.floor_char_boundary(limit);
+        }
+        self.bytes(index, kind::TEXT, value.as_bytes(), limit);
     }
 
     /// Field number `index` is bytes, of which 1 KiB is kept.
     pub fn binary(&mut self, index: usize, value: &[u8]) {
-        let kept = value.len().min(self.text_room());
-        self.bytes(index, kind::BINARY, &value[..kept], value.len());
+        self.bytes(index, kind::BINARY, value, self.text_room());
     }
 
+    /// Bytes of a text that there is room for.
+    #[inline]
     fn text_room(&self) -> usize {
-        BYTES.saturating_sub(self.used + TEXT_HEAD).min(VALUE_BYTES)
+        let free = WORDS.saturating_sub(self.used + 1);
+        (free * 8).min(VALUE_BYTES)
     }
 
     #[inline]
-    fn bytes(&mut self, index: usize, kind: u8, kept: &[u8], total: usize) {
-        let at = self.used + TEXT_HEAD;
-        let Some(room) = self.room::<TEXT_HEAD>() else {
+    fn bytes(&mut self, index: usize, kind: u8, value: &[u8], limit: usize) {
+        let buffer = self.buffer.as_mut();
+        let free = buffer.and_then(|buffer| buffer.words.get_mut(self.used..));
+        let Some((first, room)) = free.and_then(<[_]>::split_first_mut) else {
+            self.dropped += 1;
             return;
         };
-        *room = text_head(index, kind, kept.len(), total);
-        let buffer = self.buffer.as_mut();
-        let into = buffer.and_then(|buffer| buffer.bytes.get_mut(at..at + kept.len()));
-        if let Some(into) = into {
-            into.copy_from_slice(kept);
-            self.used = at + kept.len();
-        }
+        let kept = value.get(..limit).unwrap_or(value);
+        *first = head(index, kind, kept.len(), value.len());
+        self.used += 1 + pack(kept, room);
     }
 
     /// Field number `index` is what `value` prints, of which 1 KiB is kept. If it panics, that is
@@ -156,36 +145,44 @@ impl Fields {
     #[inline]
     pub fn debug(&mut self, index: usize, value: &dyn fmt::Debug) {
         let limit = self.text_room();
-        let at = self.used + TEXT_HEAD;
-        let buffer = self.buffer.as_mut();
-        let Some(room) = buffer.and_then(|buffer| buffer.bytes.get_mut(at..at + limit)) else {
+        let Some(buffer) = &mut self.buffer else {
+            return;
+        };
+        let Some((first, room)) = buffer
+            .words
+            .get_mut(self.used..)
+            .and_then(<[_]>::split_first_mut)
+        else {
             self.dropped += 1;
             return;
         };
         let mut into = Into {
-            room,
+            room: buffer.printed.get_mut(..limit).unwrap_or_default(),
             used: 0,
             total: 0,
         };
         // Whoever prints is not ours: below the level that is printed nobody else would have run it.
         let printed = catch_unwind(AssertUnwindSafe(|| write!(into, "{value:?}")));
-        let (kept, total) = (into.used, into.total);
         let kind = if printed.is_ok() {
             kind::TEXT
         } else {
             kind::PANICKED
         };
-        if let Some(room) = self.room::<TEXT_HEAD>() {
-            *room = text_head(index, kind, kept, total);
-            self.used = at + kept;
-        }
+        let Into {
+            room: text,
+            used,
+            total,
+        } = into;
+        *first = head(index, kind, used, total);
+        self.used += 1 + pack(text.get(..used).unwrap_or_default(), room);
     }
 
     /// What is to be stored, and how many fields are not in it.
-    pub(super) fn finish(&self) -> (&[u8], u32) {
-        let bytes = self.buffer.as_ref().map(|buffer| &buffer.bytes[..]);
-        let bytes = bytes.and_then(|bytes| bytes.get(..self.used));
-        (bytes.unwrap_or_default(), self.dropped)
+    #[inline]
+    pub(super) fn finish(&self) -> (&[u64], u32) {
+        let words = self.buffer.as_ref().map(|buffer| &buffer.words[..]);
+        let words = words.and_then(|words| words.get(..self.used));
+        (words.unwrap_or_default(), self.dropped)
     }
 }
 
@@ -200,22 +197,35 @@ impl Drop for Fields {
 
 #[cold]
 fn fresh() -> Box<Buffer> {
-    Box::new(Buffer { bytes: [0; BYTES] })
+    Box::new(Buffer {
+        words: [0; WORDS],
+        printed: [0; VALUE_BYTES],
+    })
 }
 
-fn text_head(index: usize, kind: u8, kept: usize, total: usize) -> [u8; TEXT_HEAD] {
-    let total = u32::try_from(total).unwrap_or(u32::MAX).to_le_bytes();
-    let kept = (kept as u16).to_le_bytes();
-    [
-        kind,
-        index as u8,
-        kept[0],
-        kept[1],
-        total[0],
-        total[1],
-        total[2],
-        total[3],
-    ]
+/// A field's first word.
+#[inline]
+fn head(index: usize, kind: u8, kept: usize, total: usize) -> u64 {
+    let total = u32::try_from(total).unwrap_or(u32::MAX);
+    u64::from(kind) | u64::from(index as u8) << 8 | (kept as u64) << 16 | u64::from(total) << 32
+}
+
+/// Puts `bytes` into words, as far as there are any; returns how many that takes.
+#[inline]
+fn pack(bytes: &[u8], into: &mut [u64]) -> usize {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (eight, word) in eights.iter().zip(into.iter_mut()) {
+        *word = u64::from_le_bytes(*eight);
+    }
+    if !rest.is_empty()
+        && let Some(word) = into.get_mut(eights.len())
+    {
+        *word = rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    }
+    bytes.len().div_ceil(8)
 }
 
 /// Prints into what room there is, and counts the rest.
@@ -226,22 +236,32 @@ struct Into<'a> {
 }
 
 impl Write for Into<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Once something was left out, nothing more is kept: there would be a hole.
-        if self.total == self.used {
-            let free = self.room.len() - self.used;
-            let kept = if text.len() <= free {
-                text.len()
-            } else {
-                text.floor_char_boundary(free)
-            };
-            if let Some(into) = self.room.get_mut(self.used..self.used + kept) {
-                into.copy_from_slice(&text.as_bytes()[..kept]);
+        let free = self.room.get_mut(self.used..).unwrap_or_default();
+        match free.get_mut(..text.len()) {
+            // Once something was left out, nothing more is kept: there would be a hole.
+            Some(into) if self.total == self.used => {
+                into.copy_from_slice(text.as_bytes());
+                self.used += text.len();
             }
-            self.used += kept;
+            _ => self.cut(text),
         }
         self.total += text.len();
         Ok(())
+    }
+}
+
+impl Into<'_> {
+    #[cold]
+    fn cut(&mut self, text: &str) {
+        if self.total == self.used {
+            let kept = text.floor_char_boundary(self.room.len() - self.used);
+            if let Some(into) = self.room.get_mut(self.used..self.used + kept) {
+                into.copy_from_slice(&text.as_bytes()[..kept]);
+                self.used += kept;
+            }
+        }
     }
 }
 
@@ -252,24 +272,25 @@ pub(super) struct Stored {
     pub(super) value: super::Value,
 }
 
-/// The fields that `bytes` hold; what is torn gives fewer of them, never a panic.
-pub(super) fn read(mut bytes: &[u8]) -> Vec<Stored> {
+/// The fields that `words` hold; what is torn gives fewer of them, never a panic.
+pub(super) fn read(mut words: &[u64]) -> Vec<Stored> {
     let mut fields = Vec::new();
-    while let Some((stored, rest)) = one(bytes) {
+    while let Some((stored, rest)) = one(words) {
         fields.push(stored);
-        bytes = rest;
+        words = rest;
     }
     fields
 }
 
-fn one(bytes: &[u8]) -> Option<(Stored, &[u8])> {
+fn one(words: &[u64]) -> Option<(Stored, &[u64])> {
     use super::Value;
-    let (&[kind, index], rest) = bytes.split_first_chunk::<2>()?;
+    let (&head, rest) = words.split_first()?;
+    let (kind, index) = (head as u8, (head >> 8) as u8);
+    let (kept, total) = ((head >> 16) as u16, (head >> 32) as u32);
     let stored = |value, rest| Some((Stored { index, value }, rest));
     match kind {
         kind::BOOL | kind::I64 | kind::U64 | kind::F64 => {
-            let (word, rest) = rest.split_first_chunk::<8>()?;
-            let word = u64::from_le_bytes(*word);
+            let (&word, rest) = rest.split_first()?;
             let value = match kind {
                 kind::BOOL => Value::Bool(word != 0),
                 kind::I64 => Value::I64(word.cast_signed()),
@@ -279,15 +300,15 @@ fn one(bytes: &[u8]) -> Option<(Stored, &[u8])> {
             stored(value, rest)
         }
         kind::TEXT | kind::PANICKED | kind::BINARY => {
-            let (kept, rest) = rest.split_first_chunk::<2>()?;
-            let (total, rest) = rest.split_first_chunk::<4>()?;
-            let (kept, total) = (u16::from_le_bytes(*kept), u32::from_le_bytes(*total));
-            let (text, rest) = rest.split_at_checked(usize::from(kept))?;
+            let (text, rest) = rest.split_at_checked(usize::from(kept).div_ceil(8))?;
+            let mut bytes: Vec<u8> = text.iter().flat_map(|word| word.to_le_bytes()).collect();
+            bytes.truncate(kept.into());
             let cut = u64::from(total.saturating_sub(kept.into()));
+            let text = || String::from_utf8_lossy(&bytes).into_owned();
             let value = match kind {
-                kind::BINARY => Value::Bytes(text.to_vec(), cut),
-                kind::TEXT => Value::Text(String::from_utf8_lossy(text).into_owned(), cut),
-                _ => Value::Panicked(String::from_utf8_lossy(text).into_owned()),
+                kind::TEXT => Value::Text(text(), cut),
+                kind::PANICKED => Value::Panicked(text()),
+                _ => Value::Bytes(bytes, cut),
             };
             stored(value, rest)
         }
@@ -359,7 +380,7 @@ mod tests {
         fields.text(0, &"x".repeat(100));
         fields.debug(0, &"x".repeat(100));
         let (bytes, dropped) = fields.finish();
-        assert!(bytes.len() <= BYTES);
+        assert!(bytes.len() <= WORDS);
         assert_eq!(read(bytes).len() + dropped as usize, 1002);
     }
 
@@ -382,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_bytes_give_fewer_fields() {
+    fn torn_words_give_fewer_fields() {
         let mut fields = Fields::new();
         fields.text(0, "hello");
         fields.u64(1, 1);
@@ -391,9 +412,11 @@ mod tests {
             assert!(read(&whole[..end]).len() < 2);
         }
         for at in 0..whole.len() {
-            let mut bad = whole.clone();
-            bad[at] = 0xff;
-            let _ = read(&bad);
+            for bad_word in [u64::MAX, 5 | u64::from(u16::MAX) << 16, 0] {
+                let mut bad = whole.clone();
+                bad[at] = bad_word;
+                let _ = read(&bad);
+            }
         }
     }
 }

@@ -56,19 +56,22 @@ pub fn place(parent: Parent) -> Option<Place> {
     match (whose, around) {
         (Whose::A(target), around) => {
             let around = around.filter(|found| found.ring.index == target.ring.index);
-            let parent = around.map_or(0, |found| found.spot.serial);
+            let parent = around.map_or(0, |found| found.entry.serial());
             Some(Place { target, parent })
         }
         (Whose::Nobodys, Some(found)) => {
             let epoch = found.ring.epoch();
             // Still open after its epoch was read: still that request's.
-            thread::look_up(found.spot)?;
+            let parent = found.entry.serial();
+            if !thread::is_open(found) {
+                return None;
+            }
             Some(Place {
                 target: Target {
                     ring: found.ring,
                     epoch,
                 },
-                parent: found.spot.serial,
+                parent,
             })
         }
         (Whose::Nobodys, None) => None,
@@ -87,7 +90,7 @@ impl Place {
         let now = (monotonic_ns(), self.parent);
         let begun = ring.begin(self.target.epoch, (key, callsite.0), now, fields.finish());
         if let Some(spot) = begun {
-            pool::note(key, spot);
+            thread::begun(key, ring, spot);
         }
     }
 
@@ -107,17 +110,13 @@ impl Place {
 /// This thread enters the span `key`.
 #[inline]
 pub fn enter(key: u64) {
-    if let Some(found) = thread::find(key) {
-        thread::enter(found, monotonic_ns());
-    }
+    thread::enter(key);
 }
 
 /// This thread leaves the span `key`.
 #[inline]
 pub fn exit(key: u64) {
-    if let Some(found) = thread::find(key) {
-        thread::exit(found, monotonic_ns());
-    }
+    thread::exit(key);
 }
 
 /// The span `key` is over.
@@ -125,8 +124,9 @@ pub fn exit(key: u64) {
 pub fn end(key: u64) {
     if let Some(found) = thread::find(key) {
         let epoch = found.ring.epoch();
-        pool::forget(key, found.spot);
-        found.ring.end(epoch, found.spot, key, monotonic_ns());
+        let spot = found.spot();
+        pool::forget(key, spot);
+        found.ring.end(epoch, spot, key, monotonic_ns());
     }
 }
 
@@ -139,7 +139,7 @@ pub fn knows(key: u64) -> bool {
 pub fn record(key: u64, fields: &Fields) {
     if let Some(found) = thread::find(key) {
         let epoch = found.ring.epoch();
-        let who = u64::from(found.spot.serial);
+        let who = u64::from(found.entry.serial());
         found.ring.append(
             epoch,
             (kind::FIELDS, found.entry.callsite()),
@@ -154,13 +154,37 @@ pub fn follows(key: u64, cause: u64) {
     if let (Some(found), Some(cause)) = (thread::find(key), thread::find(cause))
         && found.ring.index == cause.ring.index
     {
-        let who = u64::from(found.spot.serial) | u64::from(cause.spot.serial) << 32;
+        let who = u64::from(found.entry.serial()) | u64::from(cause.entry.serial()) << 32;
         found.ring.append(
             found.ring.epoch(),
             (kind::FOLLOWS, 0),
             (monotonic_ns(), who),
             (&[], 0),
         );
+    }
+}
+
+/// The ring of a request that is over, until somebody has read it.
+#[derive(Debug)]
+pub(crate) struct Detached(u16);
+
+/// Takes its story from the request in `slot`, which ends.
+pub(crate) fn detach(slot: &Slot) -> Option<Detached> {
+    slot.take_story().map(Detached)
+}
+
+impl Detached {
+    /// What it says.
+    pub(crate) fn read(&self) -> Story {
+        read::snapshot_of(self.0).read()
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some(ring) = pool::at(self.0) {
+            pool::give_back(ring);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::callsite::{self, Callsite};
 use super::fields;
 use super::pool;
-use super::ring::{Copied, HEAD, Head, OpenSpan, kind};
+use super::ring::{Copied, HEAD, Head, OpenSpan, Ring, kind};
 use crate::registry::Slot;
 use redhanded_capture::monotonic_ns;
 use std::collections::BTreeMap;
@@ -145,27 +145,36 @@ pub(crate) fn snapshot(slot: &Slot) -> Option<Snapshot> {
     if slot.story() != Some(index) {
         return None;
     }
+    Some(copy(ring, epoch))
+}
+
+/// What a ring has that is nobody else's.
+pub(super) fn snapshot_of(index: u16) -> Snapshot {
+    let ring = pool::at(index);
+    ring.map_or_else(Snapshot::default, |ring| copy(ring, ring.epoch()))
+}
+
+fn copy(ring: &Ring, epoch: u32) -> Snapshot {
     let at_ns = monotonic_ns();
-    let Some(copied) = ring.copy(epoch) else {
+    let copied = ring.copy(epoch).unwrap_or_else(|| {
         pool::count_torn();
-        let copied = Copied {
+        Copied {
             lost: 1,
             ..Copied::default()
-        };
-        return Some(Snapshot { copied, at_ns });
-    };
-    Some(Snapshot { copied, at_ns })
+        }
+    });
+    Snapshot { copied, at_ns }
 }
 
 impl Snapshot {
+    /// When that was.
+    pub(crate) fn at_ns(&self) -> u64 {
+        self.at_ns
+    }
+
     /// What it says.
     pub(crate) fn read(&self) -> Story {
-        let mut reading = Reading::default();
-        let mut words = self.copied.words.as_slice();
-        while let Some((record, rest)) = Record::first(words) {
-            reading.take(&record);
-            words = rest;
-        }
+        let mut reading = Reading::of(&self.copied.words);
         for open in &self.copied.open {
             reading.open(open, self.at_ns);
         }
@@ -206,11 +215,6 @@ impl<'a> Record<'a> {
 
     fn fields(&self) -> Vec<Field> {
         let callsite = callsite::of(self.head.callsite);
-        let bytes: Vec<u8> = self
-            .body
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
         let named = |stored: fields::Stored| {
             let known = callsite.and_then(|c| c.fields.get(usize::from(stored.index)));
             Field {
@@ -218,17 +222,27 @@ impl<'a> Record<'a> {
                 value: stored.value,
             }
         };
-        fields::read(&bytes).into_iter().map(named).collect()
+        fields::read(self.body).into_iter().map(named).collect()
     }
 }
 
+/// What the records of a log say, as they come.
 #[derive(Default)]
-struct Reading {
-    spans: BTreeMap<u32, Span>,
-    events: Vec<Event>,
+pub(super) struct Reading {
+    pub(super) spans: BTreeMap<u32, Span>,
+    pub(super) events: Vec<Event>,
 }
 
 impl Reading {
+    pub(super) fn of(mut words: &[u64]) -> Self {
+        let mut reading = Self::default();
+        while let Some((record, rest)) = Record::first(words) {
+            reading.take(&record);
+            words = rest;
+        }
+        reading
+    }
+
     fn take(&mut self, record: &Record<'_>) {
         let (number, other) = record.who;
         match record.head.kind {

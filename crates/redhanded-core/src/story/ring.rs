@@ -247,6 +247,12 @@ impl Ring {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The entry with this number.
+    #[inline]
+    pub(super) fn entry(&self, number: u8) -> &Entry {
+        &self.open[usize::from(number) % OPEN]
+    }
+
     /// The lock, if the ring is still that of `epoch`, and nobody holds it for long.
     #[inline]
     fn hold(&self, epoch: u32) -> Option<Held<'_>> {
@@ -344,29 +350,32 @@ impl Ring {
 
     /// Appends a record; the caller holds the lock and has made room.
     #[inline]
-    fn write(&self, head: [u64; HEAD], body: &[u8]) {
+    fn write(&self, head: [u64; HEAD], body: &[u64]) {
         let at = self.head.load(Ordering::Relaxed);
-        let mut index = (at % WORDS as u64) as usize;
-        let mut put = |word| {
-            self.words[index].store(word, Ordering::Relaxed);
-            index += 1;
-            if index == WORDS {
-                index = 0;
+        let index = (at % WORDS as u64) as usize;
+        let length = HEAD + body.len();
+        let whole = self.words.get(index..index + length);
+        match whole.and_then(<[_]>::split_first_chunk::<HEAD>) {
+            Some((into, rest)) => {
+                for (into, word) in into.iter().zip(head) {
+                    into.store(word, Ordering::Relaxed);
+                }
+                for (into, word) in rest.iter().zip(body) {
+                    into.store(*word, Ordering::Relaxed);
+                }
             }
-        };
-        head.into_iter().for_each(&mut put);
-        let (eights, rest) = body.as_chunks::<8>();
-        for eight in eights {
-            put(u64::from_le_bytes(*eight));
+            None => self.write_round(at, head, body),
         }
-        let mut end = at + (HEAD + eights.len()) as u64;
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            put(u64::from_le_bytes(last));
-            end += 1;
+        self.head.store(at + length as u64, Ordering::Release);
+    }
+
+    /// The same over the end of the words.
+    #[cold]
+    fn write_round(&self, at: u64, head: [u64; HEAD], body: &[u64]) {
+        let all = head.iter().chain(body);
+        for (i, word) in all.enumerate() {
+            self.word(at + i as u64).store(*word, Ordering::Relaxed);
         }
-        self.head.store(end, Ordering::Release);
     }
 
     /// Appends a record that is about no entry, if there is room and time.
@@ -376,12 +385,12 @@ impl Ring {
         epoch: u32,
         (kind, callsite): (u8, u16),
         (at_ns, who): (u64, u64),
-        (body, dropped): (&[u8], u32),
+        (body, dropped): (&[u64], u32),
     ) {
         let Some(_held) = self.hold(epoch) else {
             return;
         };
-        let words = HEAD + body.len().div_ceil(8);
+        let words = HEAD + body.len();
         if !self.make_room(words) {
             return self.lose();
         }
@@ -402,10 +411,10 @@ impl Ring {
         epoch: u32,
         (key, callsite): (u64, u16),
         (at_ns, parent): (u64, u32),
-        (body, dropped): (&[u8], u32),
+        (body, dropped): (&[u64], u32),
     ) -> Option<Spot> {
         let _held = self.hold(epoch)?;
-        let words = HEAD + body.len().div_ceil(8);
+        let words = HEAD + body.len();
         let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1).max(1);
         self.serial.store(serial, Ordering::Relaxed);
         let free = self.free.load(Ordering::Relaxed);
@@ -479,11 +488,8 @@ impl Ring {
             callsite: (what >> 32) as u16,
             dropped: 0,
         };
-        let mut body = [0; 16];
-        body[..8].copy_from_slice(&started_ns.to_le_bytes());
-        body[8..].copy_from_slice(&busy_ns.to_le_bytes());
         let who = what & u64::from(u32::MAX) | parent << 32;
-        self.write([head.word(), now_ns, who], &body);
+        self.write([head.word(), now_ns, who], &[started_ns, busy_ns]);
     }
 
     /// The entry that has `key`, if any has; for when nothing quicker has found it.

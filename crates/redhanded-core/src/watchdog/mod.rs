@@ -33,6 +33,7 @@ use crate::family;
 use crate::memory;
 use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use crate::story;
 use blocking::PoolLooks;
 use burst::Bursts;
 use clocks::Clocks;
@@ -478,7 +479,11 @@ impl Watchdog {
                 id,
                 ending,
                 at: SystemTime::now(),
+                started: case.started,
+                started_ns: slot.started_ns(),
                 total_ns,
+                story: story::snapshot(slot),
+                told_ns: case.told_ns,
             })));
         }
         self.victims.remove(&case.id);

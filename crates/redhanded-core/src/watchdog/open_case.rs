@@ -60,12 +60,14 @@ pub(super) struct OpenCase {
     /// What it held when a look found that it grows.
     held_bytes: u64,
     pub(super) looks: u32,
+    /// When its story was first told.
+    pub(super) told_ns: Option<u64>,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
     copied: Vec<Fact>,
     trace: TraceIds,
     /// Wall time of its beginning, reckoned once: all its lines say the same.
-    started: SystemTime,
+    pub(super) started: SystemTime,
 }
 
 /// A look that is under way.
@@ -154,7 +156,7 @@ impl OpenCase {
     ) -> Self {
         let generation = slot.hand.generation();
         let trace = family::with_trace(slot, generation, TraceIds::clone);
-        let trace = trace.unwrap_or_else(|| TraceIds::of(&copied));
+        let trace = trace.unwrap_or_else(|| TraceIds::of(&copied, Engine::rule_of(slot), false));
         let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
@@ -171,6 +173,7 @@ impl OpenCase {
             spins: false,
             held_bytes: 0,
             looks: 0,
+            told_ns: None,
             next_look_ns: u64::MAX,
             gathering,
             copied,
@@ -666,6 +669,10 @@ impl OpenCase {
             let cause = verdict.cause;
             verdict.cause = format!("in flight when the process was shut down; {cause}");
         }
+        let story = story::snapshot(self.slot);
+        if let Some(story) = &story {
+            self.told_ns.get_or_insert(story.at_ns());
+        }
         let mut case = Case {
             event: if self.filed {
                 Event::Updated
@@ -692,7 +699,7 @@ impl OpenCase {
             stacks: found.stacks,
             futures: found.futures,
             calls: calls.open.into_iter().chain(calls.recent).collect(),
-            story: story::snapshot(self.slot),
+            story,
             started_ns: self.slot.started_ns(),
             looked_ns: now_ns,
             throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),
