@@ -66,6 +66,24 @@ pub struct Kept {
     pub told_until_ns: Option<u64>,
 }
 
+impl Kept {
+    /// One of which nothing more is known; for those who test a sink.
+    pub fn new(why: Why, started: SystemTime) -> Self {
+        Self {
+            why,
+            id: None,
+            trace_id: String::new(),
+            span_id: String::new(),
+            parent_span_id: None,
+            request: Request::default(),
+            started,
+            outcome: None,
+            told: crate::told::Told::default(),
+            told_until_ns: None,
+        }
+    }
+}
+
 /// A request that is to be kept, as its own thread has left it.
 pub(crate) struct Finished {
     pub(crate) why: Why,

@@ -57,7 +57,7 @@ pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
 pub use registry::Place;
-pub use story::StoryStats;
+pub use story::{Level, StoryStats};
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
 pub use told::{Source, Told, ToldEvent, ToldSpan, ToldValue};
 pub use work::{Asked, Job, Watched};

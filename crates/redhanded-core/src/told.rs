@@ -25,7 +25,7 @@ pub struct Told {
 }
 
 /// A `tracing` span of a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ToldSpan {
     /// Its number; unique in its request.
@@ -51,7 +51,7 @@ pub struct ToldSpan {
 }
 
 /// A `tracing` event of a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ToldEvent {
     /// When it happened.
@@ -69,7 +69,7 @@ pub struct ToldEvent {
 }
 
 /// Where in the source a span or event comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {
     /// How severe.

@@ -68,6 +68,7 @@ mod error;
 mod exporter;
 mod headers;
 mod ids;
+mod kept;
 mod mapping;
 mod names;
 mod otlp;

@@ -188,6 +188,12 @@ pub struct SpanSnapshot {
     pub fields: BTreeMap<String, String>,
     /// How long it has been open, in milliseconds.
     pub age_ms: f64,
+    /// Its number; unique in its request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// The number of the span that it is in, if it is in one of the request's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u32>,
     /// How long threads were inside of it, in milliseconds; the rest of its age it was idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busy_ms: Option<f64>,

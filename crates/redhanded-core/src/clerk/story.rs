@@ -36,6 +36,8 @@ fn snapshot(span: &ToldSpan, told: &Told) -> SpanSnapshot {
         .map(|(name, value)| (name.clone(), value.to_string()))
         .collect();
     shown.age_ms = ms(told.at_ns.saturating_sub(span.start_ns));
+    shown.number = Some(span.number);
+    shown.parent = span.parent;
     shown.busy_ms = Some(ms(span.busy_ns));
     shown.level = Some(span.source.level.as_str().to_owned());
     shown.target = Some(span.source.target.clone());

@@ -11,7 +11,7 @@ const TABLE: usize = 1 << 14;
 const PROBES: usize = 16;
 
 /// `tracing`'s levels, from the least to the most severe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Level {
     /// `TRACE`.
@@ -19,6 +19,7 @@ pub enum Level {
     /// `DEBUG`.
     Debug,
     /// `INFO`.
+    #[default]
     Info,
     /// `WARN`.
     Warn,
