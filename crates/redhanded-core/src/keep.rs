@@ -175,10 +175,13 @@ impl Engine {
         keeping.map_or(NONE, |keeping| keeping.rule)
     }
 
-    /// How many requests a pick may stand for at most, so that the baseline gets its share.
+    /// How many requests a pick may stand for on average, so that the baseline gets its share: one may stand for
+    /// twice as many, and none for more than the baseline has one of.
     pub(crate) fn at_most_one_in(&self) -> u32 {
-        let one_in = self.keeping.get().map_or(0, |keeping| keeping.rule.one_in);
-        if one_in == 0 { u32::MAX } else { one_in }
+        match self.keeping.get().map_or(0, |keeping| keeping.rule.one_in) {
+            0 => u32::MAX,
+            one_in => one_in / 2 + one_in % 2,
+        }
     }
 }
 

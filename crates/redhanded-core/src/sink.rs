@@ -1,6 +1,9 @@
 //! Where a report goes after it is safe on disk.
 
-use crate::keep::Kept;
+pub use crate::keep::{Kept, Why};
+pub use crate::story::Level;
+pub use crate::told::{Source, Told, ToldEvent, ToldSpan, ToldValue};
+
 use redhanded_report::Report;
 use std::sync::Arc;
 use std::time::Duration;

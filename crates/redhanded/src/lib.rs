@@ -36,6 +36,7 @@
 //! |---|---|---|
 //! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
+//! | `REDHANDED_KEEP_ONE_IN` | `1000`, or `0` for none | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
 //! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |

@@ -557,7 +557,8 @@ impl Slot {
     pub(crate) fn story(&self) -> Option<u16> {
         let generation = self.hand.with_story()?;
         let word = self.story.load(Ordering::Acquire);
-        ((word >> 32) as u32 == generation).then(|| (word as u16).wrapping_sub(1))
+        let is_its = (word >> 32) as u32 == generation;
+        (word as u16).checked_sub(1).filter(|_| is_its)
     }
 
     /// Gives the request in flight a ring; `false` if it has one, or is over.

@@ -21,12 +21,18 @@ impl Spot {
         u64::from(self.serial) | u64::from(self.entry) << 32 | u64::from(self.ring) << 38
     }
 
+    /// The entry in the word of a spot.
+    #[inline]
+    pub(super) fn entry_of(word: u64) -> u8 {
+        (word >> 32) as u8 & 63
+    }
+
     #[inline]
     pub(super) fn of(word: u64) -> Option<Self> {
         let serial = word as u32;
         (serial != 0).then_some(Self {
             ring: (word >> 38) as u16 & (RINGS as u16 - 1),
-            entry: (word >> 32) as u8 & 63,
+            entry: Self::entry_of(word),
             serial,
         })
     }

@@ -152,3 +152,27 @@ fn what_is_read_while_it_is_written_is_whole() {
     });
     assert!(read >= 20, "only {read} copies could be read");
 }
+
+/// Spans on whatever ring there is, from the beginning to the end.
+#[test]
+fn spans_are_found_on_every_ring() {
+    let rings: Vec<_> = (0..9).filter_map(|_| pool::take()).collect();
+    for ring in rings {
+        let (key, epoch) = (u64::from(ring.index) + 1_000_000, ring.epoch());
+        for inner in [key, key + 50_000] {
+            let spot = ring.begin(epoch, (inner, 0), (1, 0), (&[], 0));
+            thread::begun(inner, ring, spot.expect("there is room"));
+            enter(inner);
+        }
+        for inner in [key + 50_000, key] {
+            exit(inner);
+            end(inner);
+        }
+        let copied = ring.copy(epoch).expect("nobody writes");
+        let reading = Reading::of(&copied.words);
+        assert_eq!(reading.spans.len(), 2, "ring {}", ring.index);
+        assert!(reading.spans.values().all(|span| span.ended_ns.is_some()));
+        assert!(copied.open.is_empty());
+        pool::give_back(ring);
+    }
+}

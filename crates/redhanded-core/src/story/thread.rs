@@ -195,7 +195,7 @@ pub(super) fn enter(key: u64) {
 pub(super) fn exit(key: u64) {
     let _ = HERE.try_with(|here| {
         let inside = here.span_ring.get();
-        let inside = inside.and_then(|ring| Found::of(ring, (here.span.get() >> 32) as u8, key));
+        let inside = inside.and_then(|ring| Found::of(ring, Spot::entry_of(here.span.get()), key));
         let Some(found) = inside.or_else(|| here.find(key)) else {
             return;
         };
