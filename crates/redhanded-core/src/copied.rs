@@ -117,6 +117,11 @@ pub(crate) fn new_span_id() -> String {
 }
 
 impl TraceIds {
+    /// Trace and parent of an incoming `traceparent`; `None` if it is not valid.
+    pub(crate) fn incoming(traceparent: &[u8]) -> Option<(String, String)> {
+        parse(traceparent).map(|(trace_id, parent, _)| (trace_id, parent))
+    }
+
     /// From the incoming `traceparent`, else random and such that `rule` says whether it is `kept`; the span id is
     /// always ours.
     pub(crate) fn of(records: &[Fact], rule: Rule, kept: bool) -> Self {

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
 use crate::keep::Keeping;
+use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
 use crate::story::{self, StoryStats};
 use crate::worker::Worker;
@@ -38,18 +39,23 @@ pub struct Engine {
     pub(crate) health: health::Shared,
     /// Set where a sink wants requests whole.
     pub(crate) keeping: OnceLock<Keeping>,
+    pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
 
 impl Engine {
     /// Makes an engine whose threads do not run yet.
-    pub(crate) fn new(config: Config) -> &'static Self {
+    pub(crate) fn new(config: Config, recorder: Option<Recorder>) -> &'static Self {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let engine: &'static Self = Box::leak(Box::new(Self {
-            registry: Registry::new(index, cores.saturating_mul(2)),
+            registry: Registry::new(
+                index,
+                cores.saturating_mul(2),
+                recorder.as_ref().map(Recorder::records),
+            ),
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
@@ -61,6 +67,7 @@ impl Engine {
                 restart_ns: nanos(config.health.restart_after),
             }),
             keeping: OnceLock::new(),
+            recorder,
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -123,6 +130,9 @@ impl Engine {
             let mut facts = slot.facts.append();
             facts.put(kind::ROUTE, route.as_bytes(), 128);
             facts.done();
+            if let Some(recorder) = &self.recorder {
+                recorder.begin_anew(slot);
+            }
         }
         true
     }
@@ -149,6 +159,7 @@ impl Engine {
                 panicked: ended(How::Panicked),
             },
             baseline: self.baseline.stats(),
+            unrecorded: self.recorder.as_ref().map_or(0, Recorder::unrecorded),
             ..self.counts.stats()
         }
     }
@@ -267,6 +278,8 @@ pub struct Stats {
     pub repeats: u64,
     /// Requests that ran unwatched because four million were in flight.
     pub unwatched: u64,
+    /// Requests that the flight recorder had no free record for.
+    pub unrecorded: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
     /// Fingerprints that were forgotten, the least seen first, because there were more than 4,096. One that
@@ -376,6 +389,7 @@ impl Counts {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
+            unrecorded: 0,
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),

@@ -29,6 +29,7 @@ mod keep;
 mod memory;
 mod outbound;
 mod pulse;
+mod recorder;
 mod redact;
 mod referred;
 mod registry;
@@ -47,7 +48,9 @@ mod worker;
 pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule};
+pub use config::{
+    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule,
+};
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};

@@ -1,10 +1,7 @@
 //! More requests at a time that tell something than there are rings; a process of its own, because
 //! the rings are the process's.
 
-#[path = "story/common.rs"]
-mod common;
-
-use common::watch_after;
+use redhanded_core::{Asked, Config, Log, install};
 use redhanded_trace::TraceLayer;
 use std::future::Future;
 use std::task::{Context, Waker};
@@ -17,11 +14,14 @@ const RINGS: u64 = 4096;
 
 #[test]
 fn who_finds_all_rings_taken_is_counted() {
-    let watch = watch_after(Duration::from_secs(600));
+    let mut config = Config::new("full");
+    config.slow_after = Duration::from_secs(600);
+    config.log = Log::Nowhere;
+    let (installed, _) = install(config, Vec::new()).expect("an install");
     tracing::subscriber::with_default(registry().with(TraceLayer::new()), || {
         let mut cx = Context::from_waker(Waker::noop());
         let mut tell = || {
-            let request = watch.ask("/one").run(async {
+            let request = Asked::new(Some(installed.engine()), "GET", "/one").run(async {
                 let span = info_span!("mine");
                 debug!(parent: &span, "told");
                 std::future::pending::<()>().await;
@@ -31,15 +31,15 @@ fn who_finds_all_rings_taken_is_counted() {
             request
         };
         let mut requests: Vec<_> = (0..RINGS).map(|_| tell()).collect();
-        let stats = watch.installed.stats();
+        let stats = installed.stats();
         assert_eq!((stats.story.rings, stats.story.no_ring), (RINGS, 0));
         requests.extend((0..100).map(|_| tell()));
-        let stats = watch.installed.stats();
+        let stats = installed.stats();
         assert_eq!((stats.story.rings, stats.story.no_ring), (RINGS, 200));
         assert_eq!(stats.lost.events, 200);
         drop(requests);
         drop(tell());
-        let stats = watch.installed.stats();
+        let stats = installed.stats();
         assert_eq!(stats.story.no_ring, 200, "they came home");
     });
 }

@@ -94,13 +94,13 @@ async fn off_thread(work: impl FnOnce() -> bool + Send + 'static) -> bool {
 
 pub(crate) fn install(
     mut config: Config,
-    otlp: Option<&str>,
+    wish: &export::Wish,
     mut sinks: Vec<Box<dyn Sink>>,
 ) -> Result<Redhanded, Error> {
     let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
     let mut warnings = config.resolve(env)?;
     complete(&mut config);
-    let export = export::configure(&config.service, otlp, env)?;
+    let export = export::configure(&config.service, wish, env)?;
     warnings.extend(export.warnings);
     sinks.extend(export.sink);
     let (diagnostics, announced) = (
@@ -115,12 +115,11 @@ pub(crate) fn install(
     if diagnostics >= Diagnostics::Info {
         let (name, after) = announced;
         let abilities = installed.abilities();
-        let checks = match installed.checks() {
-            checks if checks.is_empty() => checks,
-            checks => format!("{checks}; "),
-        };
+        let part = |text: String| if text.is_empty() { text } else { text + "; " };
+        let checks = part(installed.checks());
+        let recorder = part(installed.flight_recorder().to_owned());
         eprintln!(
-            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {checks}{abilities}",
+            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {recorder}{checks}{abilities}",
             installed.log(),
             export.note
         );

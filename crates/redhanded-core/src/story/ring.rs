@@ -93,16 +93,15 @@ pub(super) struct Entry {
 
 impl Entry {
     const fn new() -> Self {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
         Self {
-            key: ZERO,
-            what: ZERO,
-            started_ns: ZERO,
-            busy_ns: ZERO,
-            entered_ns: ZERO,
-            depth: ZERO,
-            outer: ZERO,
-            family: ZERO,
+            key: AtomicU64::new(0),
+            what: AtomicU64::new(0),
+            started_ns: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            entered_ns: AtomicU64::new(0),
+            depth: AtomicU64::new(0),
+            outer: AtomicU64::new(0),
+            family: AtomicU64::new(0),
         }
     }
 
