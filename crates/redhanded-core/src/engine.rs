@@ -6,8 +6,11 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::keep::Keeping;
+use crate::metrics::{Counted, Meter};
 use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
+use crate::story::{self, StoryStats};
 use crate::worker::Worker;
 use parking_lot::RwLock;
 use redhanded_capture::monotonic_ns;
@@ -35,6 +38,9 @@ pub struct Engine {
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
+    pub(crate) meter: &'static Meter,
+    /// Set where a sink wants requests whole.
+    pub(crate) keeping: OnceLock<Keeping>,
     pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
@@ -46,12 +52,15 @@ impl Engine {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let meter: &'static Meter = Box::leak(Box::default());
         let engine: &'static Self = Box::leak(Box::new(Self {
             registry: Registry::new(
                 index,
                 cores.saturating_mul(2),
                 recorder.as_ref().map(Recorder::records),
+                meter,
             ),
+            meter,
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
@@ -62,6 +71,7 @@ impl Engine {
                 unready_ns: nanos(config.health.unready_after),
                 restart_ns: nanos(config.health.restart_after),
             }),
+            keeping: OnceLock::new(),
             recorder,
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
@@ -157,6 +167,12 @@ impl Engine {
             unrecorded: self.recorder.as_ref().map_or(0, Recorder::unrecorded),
             ..self.counts.stats()
         }
+    }
+
+    /// Counts for those who ask for metrics from now on, if it did not yet. A request then costs a little more.
+    pub(crate) fn start_counting(&self) -> &Counted {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.meter.start(cores)
     }
 
     /// Whether this process should be given requests, and whether it should be restarted. Cheap, waits for nobody.
@@ -257,6 +273,8 @@ pub(crate) struct Counts {
     reports: AtomicU64,
     stacks: AtomicU64,
     events: AtomicU64,
+    /// Requests that were to be exported whole, and that the clerk had no time for.
+    kept: AtomicU64,
     internal_errors: AtomicU64,
     evicted: AtomicU64,
 }
@@ -284,6 +302,9 @@ pub struct Stats {
     pub baseline: BaselineStats,
     /// Lines of the log that wait in memory, because the disk refuses them or does not answer.
     pub waiting: u64,
+    /// What could not be recorded of the spans and events of requests; of the whole process, and part of
+    /// `lost.events`.
+    pub story: StoryStats,
     /// What had to be dropped.
     pub lost: Lost,
 }
@@ -340,6 +361,7 @@ counters! {
     repeat => repeats,
     unwatched => unwatched,
     lost_report => reports,
+    lost_kept => kept,
     internal_error => internal_errors,
 }
 
@@ -365,11 +387,15 @@ impl Counts {
         let mut lost = Lost::default();
         lost.reports = self.reports.load(Ordering::Relaxed);
         lost.stacks = self.stacks.load(Ordering::Relaxed);
-        lost.events = self.events.load(Ordering::Relaxed);
+        let of_sinks = self.events.load(Ordering::Relaxed);
+        let kept = self.kept.load(Ordering::Relaxed);
+        lost.events = of_sinks
+            .saturating_add(kept)
+            .saturating_add(story::stats().total());
         lost
     }
 
-    fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),
@@ -380,6 +406,7 @@ impl Counts {
             ended: Ends::default(),
             baseline: BaselineStats::default(),
             waiting: 0,
+            story: story::stats(),
             lost: self.lost(),
         }
     }

@@ -25,7 +25,9 @@ mod facts;
 mod family;
 mod health;
 mod install;
+mod keep;
 mod memory;
+pub mod metrics;
 mod outbound;
 mod pulse;
 mod recorder;
@@ -35,8 +37,10 @@ mod registry;
 mod runtimes;
 pub mod sink;
 mod slow_log;
+pub mod story;
 mod sync;
 mod ticket;
+mod told;
 pub mod verdict;
 mod watchdog;
 mod work;
@@ -46,15 +50,18 @@ pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{
-    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule,
+    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule, Scrape,
 };
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};
 pub use install::{Installed, install};
+pub use keep::{Kept, Why};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };
 pub use registry::Place;
+pub use story::{Level, StoryStats};
 pub use ticket::{BodyStage, Copying, Inside, Ticket};
+pub use told::{Source, Told, ToldEvent, ToldSpan, ToldValue};
 pub use work::{Asked, Job, Watched};

@@ -3,6 +3,7 @@
 use crate::baseline::Tag;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
+use crate::keep;
 use crate::registry::{Kind, Place};
 use crate::ticket::Ticket;
 use crate::worker::Worker;
@@ -58,8 +59,13 @@ impl Work {
             if long_lived {
                 slot.set_stage(crate::registry::Stage::LongLived);
             }
-            for (kind, bytes) in &self.facts {
-                writer.put(*kind, bytes, bytes.len());
+            for (of, bytes) in &self.facts {
+                writer.put(*of, bytes, bytes.len());
+                match *of {
+                    kind::HTTPS => slot.set_https(),
+                    kind::TRACEPARENT => keep::decide(slot, bytes),
+                    _ => {}
+                }
             }
             Some(Tag::of(&self.route))
         })

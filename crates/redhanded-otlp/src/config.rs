@@ -2,10 +2,9 @@
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>). A bad value is warned about and
 //! ignored, an empty one is as good as none.
 
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint::{self, Endpoint, Protocol};
 use crate::{headers, names, resource};
 use http::HeaderMap;
-use opentelemetry_otlp::Compression;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,16 +12,36 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than this a batch is not worth waiting for: the queue behind it fills up.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Why nothing is exported.
+const NOWHERE: &str = "no usable OTLP endpoint is set (OTEL_EXPORTER_OTLP_ENDPOINT)";
+
 /// What an exporter is made of.
 pub(crate) struct Config {
     pub(crate) endpoint: Endpoint,
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Duration,
-    pub(crate) compression: Option<Compression>,
-    /// PEM file of root certificates.
-    pub(crate) roots: Option<String>,
+    pub(crate) gzip: bool,
+    pub(crate) files: Files,
     /// Resource attributes that win over the service's.
     pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// What TLS is made of.
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read by TLS only"))]
+pub(crate) struct Files {
+    /// Root certificates that replace the system's.
+    pub(crate) roots: Option<File>,
+    /// Our own certificate and its key.
+    pub(crate) identity: Option<(File, File)>,
+}
+
+/// A PEM file.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// The variable that named it.
+    pub(crate) name: String,
+    pub(crate) path: String,
 }
 
 impl Config {
@@ -32,8 +51,8 @@ impl Config {
             endpoint,
             headers: HeaderMap::new(),
             timeout: TIMEOUT,
-            compression: None,
-            roots: None,
+            gzip: false,
+            files: Files::default(),
             attributes: BTreeMap::new(),
         }
     }
@@ -46,16 +65,17 @@ pub(crate) fn read(
 ) -> Result<Config, String> {
     let mut reader = Reader { env, warnings };
     reader.switched_off()?;
-    let endpoint = reader
-        .endpoint()
-        .ok_or("no usable OTLP endpoint is set (OTEL_EXPORTER_OTLP_ENDPOINT)")?;
-    reader.protocol();
+    if reader.forms("ENDPOINT").is_empty() {
+        return Err(NOWHERE.to_owned());
+    }
+    let protocol = reader.protocol();
+    let endpoint = reader.endpoint(protocol).ok_or(NOWHERE)?;
     Ok(Config {
-        roots: reader.roots(&endpoint),
+        files: reader.files(&endpoint),
         endpoint,
         headers: reader.headers(),
         timeout: reader.timeout().unwrap_or(TIMEOUT),
-        compression: reader.compression(),
+        gzip: reader.gzip(),
         attributes: reader.attributes(),
     })
 }
@@ -115,46 +135,70 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn endpoint(&mut self) -> Option<Endpoint> {
+    fn endpoint(&mut self, protocol: Protocol) -> Option<Endpoint> {
+        let insecure = protocol == Protocol::Grpc && self.insecure();
         for (name, url) in self.forms("ENDPOINT") {
-            let parsed = if name.contains("_TRACES_") {
-                Endpoint::exact(&url)
-            } else {
-                Endpoint::base(&url)
+            let parsed = match protocol {
+                Protocol::Grpc => Endpoint::grpc(&url, insecure),
+                Protocol::Http if name.contains("_TRACES_") => Endpoint::exact(&url),
+                Protocol::Http => Endpoint::base(&url),
             };
             match parsed {
                 Ok(endpoint) => return Some(endpoint),
-                Err(wrong) => self.warn(
-                    &name,
-                    &url,
-                    &format!("{wrong}; accepted is {}", endpoint::ACCEPTED),
-                ),
+                Err(wrong) => {
+                    let accepted = endpoint::accepted(protocol);
+                    let then = format!("{wrong}; accepted is {accepted}");
+                    self.warn(&name, &url, &then);
+                }
             }
         }
         None
     }
 
-    fn protocol(&mut self) {
-        let Some((name, value)) = self.forms("PROTOCOL").into_iter().next() else {
-            return;
-        };
-        if value != "http/protobuf" {
-            // The usual trap: that port speaks gRPC only.
-            let used = "accepted is http/protobuf, which is used; collectors expect it at port 4318, not 4317";
-            self.warn(&name, &value, used);
+    fn protocol(&mut self) -> Protocol {
+        for (name, value) in self.forms("PROTOCOL") {
+            match value.as_str() {
+                "http/protobuf" => return Protocol::Http,
+                "grpc" if cfg!(feature = "grpc") => return Protocol::Grpc,
+                "grpc" => {
+                    // The usual trap: that port speaks gRPC only.
+                    let then = "this build has no gRPC (feature `grpc` of redhanded-otlp); accepted is http/protobuf, which is used; collectors expect it at port 4318, not 4317";
+                    self.warn(&name, &value, then);
+                }
+                _ => {
+                    let then = if cfg!(feature = "grpc") {
+                        "accepted are http/protobuf and grpc; http/protobuf is the default"
+                    } else {
+                        "accepted is http/protobuf, which is the default"
+                    };
+                    self.warn(&name, &value, then);
+                }
+            }
         }
+        Protocol::Http
     }
 
-    /// As opentelemetry-otlp reads it, which does so again where we say nothing.
-    fn compression(&mut self) -> Option<Compression> {
+    /// Of a gRPC endpoint without a scheme.
+    fn insecure(&mut self) -> bool {
+        for (name, value) in self.forms("INSECURE") {
+            match value.to_ascii_lowercase().as_str() {
+                "true" => return true,
+                "false" => return false,
+                _ => self.warn(&name, &value, "accepted are true and false"),
+            }
+        }
+        false
+    }
+
+    fn gzip(&mut self) -> bool {
         for (name, value) in self.forms("COMPRESSION") {
             match value.to_ascii_lowercase().as_str() {
-                "gzip" => return Some(Compression::Gzip),
-                "none" => return None,
+                "gzip" => return true,
+                "none" => return false,
                 _ => self.warn(&name, &value, "accepted are gzip and none"),
             }
         }
-        None
+        false
     }
 
     fn timeout(&mut self) -> Option<Duration> {
@@ -186,20 +230,38 @@ impl Reader<'_> {
         headers
     }
 
-    fn roots(&mut self, endpoint: &Endpoint) -> Option<String> {
+    fn files(&mut self, endpoint: &Endpoint) -> Files {
         if !endpoint.tls {
-            return None;
+            return Files::default();
         }
-        for (name, value) in [self.forms("CLIENT_CERTIFICATE"), self.forms("CLIENT_KEY")].concat() {
-            self.warn(&name, &value, "client certificates are not supported");
+        let roots = self.file("CERTIFICATE", "the system's roots are used");
+        let without = "no client certificate is used";
+        let certificate = self.file("CLIENT_CERTIFICATE", without);
+        let key = self.file("CLIENT_KEY", without);
+        let identity = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (Some(half), None) | (None, Some(half)) => {
+                let then = "a client certificate needs OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY";
+                self.warn(&half.name, &half.path, then);
+                None
+            }
+            (None, None) => None,
+        };
+        Files { roots, identity }
+    }
+
+    /// A file that can be opened.
+    fn file(&mut self, setting: &str, otherwise: &str) -> Option<File> {
+        for (name, path) in self.forms(setting) {
+            match std::fs::File::open(&path) {
+                Ok(_) => return Some(File { name, path }),
+                Err(error) => {
+                    let then = format!("{error}; accepted is a PEM file; {otherwise}");
+                    self.warn(&name, &path, &then);
+                }
+            }
         }
-        let (name, path) = self.forms("CERTIFICATE").into_iter().next()?;
-        if let Err(error) = std::fs::File::open(&path) {
-            let then = format!("{error}; accepted is a PEM file; the system's roots are used");
-            self.warn(&name, &path, &then);
-            return None;
-        }
-        Some(path)
+        None
     }
 
     fn attributes(&mut self) -> BTreeMap<String, String> {

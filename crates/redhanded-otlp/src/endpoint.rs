@@ -9,9 +9,32 @@ pub(crate) const ACCEPTED: &str =
 #[cfg(not(feature = "tls"))]
 pub(crate) const ACCEPTED: &str = "a URL such as http://localhost:4318 (https needs redhanded-otlp to be built with feature `tls`)";
 
+/// The same for an endpoint from the environment.
+pub(crate) fn accepted(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http => ACCEPTED,
+        Protocol::Grpc if cfg!(feature = "tls") => {
+            "a URL such as http://localhost:4317 or https://collector.example, or host:port"
+        }
+        Protocol::Grpc => {
+            "a URL such as http://localhost:4317 (https needs redhanded-otlp to be built with feature `tls`)"
+        }
+    }
+}
+
+/// How to speak to a collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// `grpc`
+    Grpc,
+    /// `http/protobuf`
+    Http,
+}
+
 /// A URL that this build can post to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
+    pub(crate) protocol: Protocol,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
@@ -32,6 +55,24 @@ impl Endpoint {
         Self::parse(url, |path| {
             format!("{}/v1/traces", path.trim_end_matches('/'))
         })
+    }
+
+    /// A host to call by gRPC, whose paths are its own: a URL, or `host:port`, which is encrypted unless `insecure`.
+    pub(crate) fn grpc(url: &str, insecure: bool) -> Result<Self, String> {
+        let url = url.trim();
+        let scheme = if insecure { "http" } else { "https" };
+        let url = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("{scheme}://{url}")
+        };
+        let mut endpoint = Self::parse(&url, str::to_owned)?;
+        if !["", "/"].contains(&endpoint.target.as_str()) {
+            return Err("gRPC has a path of its own".to_owned());
+        }
+        endpoint.protocol = Protocol::Grpc;
+        crate::grpc::PATH.clone_into(&mut endpoint.target);
+        Ok(endpoint)
     }
 
     fn parse(url: &str, path: impl Fn(&str) -> String) -> Result<Self, String> {
@@ -58,12 +99,21 @@ impl Endpoint {
             .map(|query| format!("?{query}"))
             .unwrap_or_default();
         Ok(Self {
+            protocol: Protocol::Http,
             host: host.to_owned(),
             port: port(authority, tls)?,
             tls,
             authority: authority.to_string(),
             target: path(uri.path()) + &query,
         })
+    }
+
+    /// The URL for a line that people read: gRPC's path tells them nothing.
+    pub(crate) fn shown(&self) -> String {
+        match self.protocol {
+            Protocol::Http => self.to_string(),
+            Protocol::Grpc => self.to_string().replace(crate::grpc::PATH, "") + " (gRPC)",
+        }
     }
 }
 
@@ -148,6 +198,43 @@ mod tests {
             assert!(Endpoint::base(bad).is_err(), "{bad}");
         }
         assert_eq!(Endpoint::base("https://c").is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[cfg(feature = "grpc")]
+    #[test]
+    fn grpc_takes_hosts_and_has_a_path_of_its_own() {
+        for (url, insecure, tls) in [
+            ("http://c:4317", false, false),
+            ("http://c:4317/", true, false),
+            ("https://c:4317", true, true),
+            ("c:4317", true, false),
+            ("c:4317", false, true),
+        ] {
+            let endpoint = Endpoint::grpc(url, insecure);
+            if tls && cfg!(not(feature = "tls")) {
+                assert!(endpoint.is_err_and(|e| e.contains("TLS")), "{url}");
+                continue;
+            }
+            let endpoint = endpoint.unwrap();
+            assert_eq!((endpoint.port, endpoint.tls), (4317, tls), "{url}");
+            assert_eq!(endpoint.protocol, Protocol::Grpc);
+            assert_eq!(endpoint.target, crate::grpc::PATH);
+            assert!(
+                endpoint.shown().ends_with("://c:4317 (gRPC)"),
+                "{}",
+                endpoint.shown()
+            );
+        }
+        for bad in [
+            "",
+            "http://c/prefix",
+            "http://c?k=1",
+            "c:x",
+            "unix:///x",
+            "u:p@c:4317",
+        ] {
+            assert!(Endpoint::grpc(bad, true).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,38 +1,63 @@
-//! The exporter's thread: takes batches off the queue and hands each to `opentelemetry-otlp`.
+//! The exporter's thread: makes requests of what is queued, sends them, and keeps what cannot be sent.
 
-use crate::client::Client;
+use crate::answer::Answer;
 use crate::error::Error;
+use crate::outbox::{Outbox, Request, Tally};
+use crate::pace::Pace;
 use crate::queue::{Batch, Queue};
-use crate::text::bounded;
-use opentelemetry_http::HttpClient;
-use opentelemetry_otlp::{
-    Compression, ExporterBuildError, Protocol, RetryPolicy, SpanExporter, WithExportConfig,
-    WithHttpConfig,
-};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SpanExporter as _;
+use crate::transport::Transport;
+use crate::unseen::Unseen;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use prost::Message;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::{Instant, sleep_until};
+
+/// An attempt that takes longer may take for ever: meanwhile what waits goes to disk.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How long what a dead process left may lie there while the collector answers us.
+const ADOPT: Duration = Duration::from_secs(60);
+/// A bug of ours that comes back as often is here to stay: the export ends.
+const PANICS: usize = 16;
 
 /// Everything the thread needs.
 pub(crate) struct Exporter {
     pub(crate) queue: Arc<Queue>,
-    pub(crate) client: Arc<Client>,
-    pub(crate) url: String,
-    pub(crate) timeout: Duration,
-    pub(crate) compression: Option<Compression>,
-    pub(crate) resource: Resource,
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) resource: ResourceAttributesWithSchema,
+    pub(crate) outbox: Outbox,
+    pub(crate) pace: Pace,
+    pub(crate) gauges: Arc<Gauges>,
+    /// When it was last looked for what dead processes left.
+    pub(crate) adopted: Instant,
+}
+
+/// How much waits, for others to read.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) requests: AtomicUsize,
+    pub(crate) memory_bytes: AtomicUsize,
+    pub(crate) disk_bytes: AtomicU64,
+}
+
+/// A request that is on its way.
+struct Attempt {
+    answer: Pin<Box<dyn Future<Output = Answer>>>,
+    since: Instant,
 }
 
 impl Exporter {
     /// Starts the thread; it ends after [`Queue::stop`].
-    pub(crate) fn start(self) -> Result<(), Error> {
+    pub(crate) fn start(mut self) -> Result<(), Error> {
         let (started, start) = mpsc::sync_channel(1);
         let thread = move || {
             // Made and dropped here: a runtime must not be dropped inside of another one, and the
@@ -46,17 +71,10 @@ impl Exporter {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error.to_string()))),
             };
-            // Built here as well: what the builder has to say is not for the caller's subscriber.
-            let exporter = match unseen(|| self.exporter()) {
-                Ok(exporter) => exporter,
-                // It repeats the URL, which may be long.
-                Err(error) => return drop(started.send(Err(bounded(&error.to_string(), 512)))),
-            };
             drop(started.send(Ok(())));
-            self.run(&runtime, &exporter);
+            self.run(&runtime);
             // A name look-up that hangs is left behind.
             runtime.shutdown_background();
-            self.queue.ended();
         };
         let spawned = std::thread::Builder::new()
             .name("redhanded-otlp".to_owned())
@@ -69,96 +87,169 @@ impl Exporter {
         }
     }
 
-    /// What is set here wins over the process environment, which the builder reads for the rest.
-    fn exporter(&self) -> Result<SpanExporter, ExporterBuildError> {
-        let client = Arc::clone(&self.client) as Arc<dyn HttpClient>;
-        let mut builder = SpanExporter::builder()
-            .with_http()
-            .with_shared_http_client(client)
-            // Its retries are in the client, where they end when the application does.
-            .with_retry_policy(RetryPolicy::disabled())
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(&self.url)
-            .with_timeout(self.timeout);
-        if let Some(compression) = self.compression {
-            builder = builder.with_compression(compression);
+    fn run(&mut self, runtime: &Runtime) {
+        for _ in 0..PANICS {
+            let work = AssertUnwindSafe(|| runtime.block_on(Unseen::new(self.until_stopped())));
+            if catch_unwind(work).is_ok() {
+                break;
+            }
+            // Whatever it was about must not come again.
+            self.outbox.refused();
+            self.tell();
         }
-        let mut exporter = builder.build()?;
-        exporter.set_resource(&self.resource);
-        Ok(exporter)
+        self.queue.stop();
+        let close = AssertUnwindSafe(|| self.close());
+        drop(catch_unwind(close));
+        self.tell();
+        self.queue.ended();
     }
 
-    fn run(&self, runtime: &Runtime, exporter: &SpanExporter) {
-        // Waiting for work is not under `unseen` and not inside the runtime: a scoped subscriber
-        // anywhere makes every `tracing` event of the process a little slower.
-        while let Some(batch) = self.queue.next_batch() {
-            let reports = batch.reports;
-            let send = || unseen(|| runtime.block_on(self.send(exporter, batch)));
-            let lost = catch_unwind(AssertUnwindSafe(send)).unwrap_or(reports);
-            self.queue.finished(reports, lost);
+    async fn until_stopped(&mut self) {
+        let mut attempt: Option<Attempt> = None;
+        loop {
+            let look = self.queue.look(self.pace.is_away());
+            let mut wake = look.ready_at.map(Instant::from_std);
+            if let Some(batch) = look.batch {
+                self.take_in(batch);
+                // There may be another one.
+                wake = Some(Instant::now());
+            }
+            if look.stopping {
+                return;
+            }
+            let due = self.pace.due(look.flushing);
+            if attempt.is_none() && due.is_none_or(|at| at <= Instant::now()) {
+                attempt = self.begin();
+            }
+            let next = self.attend(attempt.as_ref(), look.flushing);
+            let wake = wake.into_iter().chain(next).min();
+            self.tell();
+            if let Some(answer) = self.something(&mut attempt, wake).await {
+                attempt = None;
+                self.judge(&answer);
+            }
         }
     }
 
-    /// How much of the batch was lost.
-    async fn send(&self, exporter: &SpanExporter, batch: Batch) -> u64 {
-        let export = exporter.export(batch.spans);
-        match unless(self.queue.stopped(), export).await {
-            Some(Ok(())) => self.client.rejected(),
-            Some(Err(_)) | None => batch.reports,
+    /// Brings to disk what may have to wait for long; when to look again.
+    fn attend(&mut self, attempt: Option<&Attempt>, hurry: bool) -> Option<Instant> {
+        let slow = attempt.map(|attempt| attempt.since + SLOW);
+        let is_slow = slow.is_some_and(|at| at <= Instant::now());
+        if self.pace.is_away() || is_slow {
+            self.outbox.persist();
+        }
+        match slow {
+            Some(_) if is_slow => None,
+            Some(at) => Some(at),
+            None if self.outbox.is_empty() => None,
+            None => self.pace.due(hurry),
         }
     }
-}
 
-/// Runs `work` so that neither the user's `tracing` subscriber nor OpenTelemetry sees anything of
-/// it: an export that is itself traced is exported, and so on for ever.
-fn unseen<T>(work: impl FnOnce() -> T) -> T {
-    let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
-    tracing_core::dispatcher::with_default(&tracing_core::Dispatch::none(), work)
-}
-
-/// What `work` gives, unless `stop` comes first.
-async fn unless<T>(stop: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
-    let (mut stop, mut work) = (pin!(stop), pin!(work));
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_unseen_is_unseen() {
-        struct Loud;
-        impl tracing::Subscriber for Loud {
-            fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-                true
+    /// Waits for an answer, for news, or until `wake`.
+    async fn something(
+        &self,
+        attempt: &mut Option<Attempt>,
+        wake: Option<Instant>,
+    ) -> Option<Answer> {
+        let mut news = pin!(self.queue.news());
+        let mut timer = pin!(async {
+            match wake {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
             }
-            fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-                tracing::span::Id::from_u64(1)
-            }
-            fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-            fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-            fn event(&self, event: &tracing::Event<'_>) {
-                let field = event.metadata().fields().field("seen");
-                assert!(field.is_some(), "an event of ours reached the subscriber");
-                SEEN.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            }
-            fn enter(&self, _: &tracing::span::Id) {}
-            fn exit(&self, _: &tracing::span::Id) {}
-        }
-        static SEEN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        tracing::subscriber::with_default(Loud, || {
-            tracing::error!(seen = true);
-            unseen(|| tracing::error!(hidden = true));
-            assert!(unseen(
-                opentelemetry::Context::is_current_telemetry_suppressed
-            ));
-            tracing::error!(seen = true);
         });
-        assert_eq!(SEEN.load(std::sync::atomic::Ordering::SeqCst), 2);
+        poll_fn(|cx| {
+            if let Some(attempt) = attempt
+                && let Poll::Ready(answer) = attempt.answer.as_mut().poll(cx)
+            {
+                return Poll::Ready(Some(answer));
+            }
+            if news.as_mut().poll(cx).is_ready() || timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Makes a request of a batch.
+    fn take_in(&mut self, batch: Batch) {
+        let (reports, spans) = (batch.reports, batch.spans.len());
+        let encode = || {
+            let resource_spans = group_spans_by_resource_and_scope(batch.spans, &self.resource);
+            ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+        };
+        let Ok(body) = catch_unwind(AssertUnwindSafe(encode)) else {
+            let lost = u64::from(reports);
+            return self.queue.settle(Tally {
+                finished: lost,
+                failed: lost,
+                lost,
+            });
+        };
+        self.outbox.add(Request {
+            body: body.into(),
+            reports,
+            spans: u32::try_from(spans).unwrap_or(u32::MAX),
+        });
+    }
+
+    fn begin(&mut self) -> Option<Attempt> {
+        if self.outbox.is_empty() {
+            return None;
+        }
+        let Some(parcel) = self.outbox.take() else {
+            if !self.outbox.is_empty() {
+                // It is there and cannot be read now.
+                self.pace.failed(None);
+            }
+            return None;
+        };
+        let transport = Arc::clone(&self.transport);
+        Some(Attempt {
+            answer: Box::pin(async move { transport.send(parcel.body, parcel.more).await }),
+            since: Instant::now(),
+        })
+    }
+
+    fn judge(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Taken { rejected } => {
+                self.outbox.delivered(*rejected);
+                // Those who waited for the collector as we did may be gone.
+                if self.pace.is_away() || self.adopted.elapsed() > ADOPT {
+                    self.outbox.adopt();
+                    self.adopted = Instant::now();
+                }
+                self.pace.answered();
+            }
+            Answer::Refused => {
+                self.outbox.refused();
+                self.pace.answered();
+            }
+            Answer::Later(after) => {
+                self.outbox.unanswered();
+                self.pace.failed(*after);
+            }
+        }
+    }
+
+    /// The end: what is still queued goes where the rest goes.
+    fn close(&mut self) {
+        while let Some(batch) = self.queue.look(true).batch {
+            self.take_in(batch);
+            self.outbox.persist();
+        }
+        self.outbox.close();
+    }
+
+    fn tell(&mut self) {
+        let (gauges, outbox) = (&self.gauges, &self.outbox);
+        let relaxed = Ordering::Relaxed;
+        gauges.requests.store(outbox.requests(), relaxed);
+        gauges.memory_bytes.store(outbox.memory_bytes(), relaxed);
+        gauges.disk_bytes.store(outbox.disk_bytes(), relaxed);
+        self.queue.settle(self.outbox.tally());
     }
 }

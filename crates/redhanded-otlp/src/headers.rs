@@ -4,12 +4,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 /// What is ours to say: a second one would break the request.
-const OURS: [HeaderName; 6] = [
+const OURS: [HeaderName; 7] = [
     http::header::CONNECTION,
     http::header::CONTENT_ENCODING,
     http::header::CONTENT_LENGTH,
     http::header::CONTENT_TYPE,
     http::header::HOST,
+    http::header::TE,
     http::header::TRANSFER_ENCODING,
 ];
 

@@ -23,6 +23,9 @@ pub(crate) const CODE_STACKTRACE: &str = "code.stacktrace";
 pub(crate) const DB_QUERY_TEXT: &str = "db.query.text";
 pub(crate) const DB_SYSTEM_NAME: &str = "db.system.name";
 pub(crate) const ERROR_TYPE: &str = "error.type";
+pub(crate) const CONTAINER_ID: &str = "container.id";
+pub(crate) const HOST_ARCH: &str = "host.arch";
+pub(crate) const HOST_ID: &str = "host.id";
 pub(crate) const HOST_NAME: &str = "host.name";
 pub(crate) const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
 pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -32,7 +35,11 @@ pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(crate) const HTTP_ROUTE: &str = "http.route";
 pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
+pub(crate) const OS_TYPE: &str = "os.type";
+pub(crate) const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
 pub(crate) const PROCESS_PID: &str = "process.pid";
+pub(crate) const PROCESS_RUNTIME_NAME: &str = "process.runtime.name";
+pub(crate) const PROCESS_RUNTIME_VERSION: &str = "process.runtime.version";
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const SERVICE_INSTANCE_ID: &str = "service.instance.id";
@@ -51,6 +58,9 @@ pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// What a collector's tail sampling keeps by.
 pub(crate) const RUNAWAY: &str = "runaway";
+
+/// Why a request is exported whole: `caught`, `failed` or `sampled`.
+pub(crate) const KEPT: &str = "redhanded.kept";
 
 /// Methods that stand in `http.request.method` as they are; every other one is `_OTHER`, so that
 /// a client cannot invent series.

@@ -1,29 +1,50 @@
 //! The sink that the engine is given.
 
-use crate::client::Client;
 use crate::config::Config;
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint::{self, Endpoint, Protocol};
 use crate::error::Error;
-use crate::exporter::Exporter;
+use crate::exporter::{Exporter, Gauges};
+use crate::options::Options;
+use crate::outbox::{Limits, Outbox};
+use crate::pace::Pace;
 use crate::queue::{Bounds, Queue};
 use crate::resource::resource;
 use crate::seen::Seen;
+use crate::tls::Tls;
 use crate::transport::Transport;
-use crate::{config, mapping, server_span};
+use crate::{kept, mapping, server_span};
+use redhanded_core::Kept;
 use redhanded_core::sink::Sink;
 use redhanded_report::{Event, Report, Service};
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Exports reports as OpenTelemetry spans, on a thread and runtime of its own.
 ///
-/// Dropping it ends the thread at once; what still waits is lost. Call [`Otlp::shutdown`] first
+/// What cannot be delivered now waits: 4 MiB in memory, the oldest making room, or on disk where there is a
+/// [`Spool`](crate::Spool).
+///
+/// Dropping it ends the thread at once; what still waits in memory is lost. Call [`Otlp::shutdown`] first
 /// to let it arrive.
 pub struct Otlp {
     queue: Arc<Queue>,
+    gauges: Arc<Gauges>,
     seen: Box<Mutex<Seen>>,
     url: String,
+}
+
+/// What waits for the collector; see [`Otlp::waiting`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// Requests that were made of reports, in memory and on disk.
+    pub requests: usize,
+    /// Bytes of them in memory.
+    pub memory_bytes: usize,
+    /// Bytes of disk that the others take.
+    pub disk_bytes: u64,
 }
 
 /// What the environment asks for, and what was wrong with it.
@@ -53,8 +74,8 @@ impl Otlp {
     /// An exporter as OpenTelemetry's environment variables ask for it; `env` reads one of them.
     ///
     /// Honoured are `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`,
-    /// `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_CERTIFICATE` and their `_TRACES_` forms,
-    /// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`; the last two win over `service`. An
+    /// `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_INSECURE`, `_CERTIFICATE`,
+    /// `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and their `_TRACES_` forms, `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`; the last two win over `service`. An
     /// empty value is an unset one. A bad value is warned about and ignored. With no endpoint set
     /// there is no exporter.
     ///
@@ -70,25 +91,11 @@ impl Otlp {
     /// assert!(configured.warnings.is_empty());
     /// ```
     pub fn from_env(service: &Service, env: impl Fn(&str) -> Option<String>) -> Configured {
-        let mut warnings = Vec::new();
-        let export = match config::read(&env, &mut warnings) {
-            Ok(config) => match Self::start(config, service) {
-                Ok(otlp) => Export::On(otlp),
-                Err(error) => {
-                    warnings.push(error.to_string());
-                    Export::Off {
-                        why: error.to_string(),
-                    }
-                }
-            },
-            Err(why) => Export::Off { why },
-        };
-        Configured { export, warnings }
+        Options::default().from_env(service, env)
     }
 
     /// An exporter to the collector at `endpoint`, such as `http://localhost:4318`; the path
-    /// `/v1/traces` is appended unless it is there already. The environment is not read, but for
-    /// `OTEL_EXPORTER_OTLP_COMPRESSION`.
+    /// `/v1/traces` is appended unless it is there already. The environment is not read.
     ///
     /// # Errors
     ///
@@ -105,7 +112,7 @@ impl Otlp {
     /// # Ok::<(), redhanded_otlp::Error>(())
     /// ```
     pub fn to(endpoint: &str, service: &Service) -> Result<Self, Error> {
-        Self::start(Config::to(parse(endpoint)?), service)
+        Options::default().to(endpoint, service)
     }
 
     /// Whether [`Otlp::to`] accepts the endpoint; nothing is started, and nobody is asked.
@@ -123,35 +130,70 @@ impl Otlp {
         parse(endpoint).map(drop)
     }
 
+    /// How much waits for the collector; what the engine has just handed over is not in it yet.
+    ///
+    /// ```
+    /// # use redhanded_otlp::Otlp;
+    /// # let otlp = Otlp::to("http://localhost:4318", &redhanded_report::Service::default())?;
+    /// assert_eq!(otlp.waiting().requests, 0);
+    /// # Ok::<(), redhanded_otlp::Error>(())
+    /// ```
+    pub fn waiting(&self) -> Waiting {
+        Waiting {
+            requests: self.gauges.requests.load(Ordering::Relaxed),
+            memory_bytes: self.gauges.memory_bytes.load(Ordering::Relaxed),
+            disk_bytes: self.gauges.disk_bytes.load(Ordering::Relaxed),
+        }
+    }
+
     /// The URL that spans are posted to, for the line a program prints at its start.
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Waits until everything accepted has gone out, at most for `deadline`, then ends the thread;
-    /// says whether everything has. What was left is counted as lost, as is what comes later.
+    /// says whether everything has. What is left goes to the spool, or is counted as lost without one, as is what comes
+    /// later.
     pub fn shutdown(&self, deadline: Duration) -> bool {
         let all = self.queue.flush(deadline);
         self.end();
         all
     }
 
-    fn start(config: Config, service: &Service) -> Result<Self, Error> {
-        let url = config.endpoint.to_string();
-        let queue = Arc::new(Queue::new(Bounds::default()));
-        let transport = Transport::new(config.endpoint, config.headers, config.roots.as_deref());
+    pub(crate) fn start(
+        config: Config,
+        options: Options,
+        service: &Service,
+    ) -> Result<Self, Error> {
+        let url = config.endpoint.shown();
+        let tls = match (config.endpoint.tls, config.endpoint.protocol) {
+            (false, _) => None,
+            (true, Protocol::Grpc) => Some(Tls::new(&config.files, b"h2")),
+            (true, Protocol::Http) => Some(Tls::new(&config.files, b"http/1.1")),
+        };
+        let transport = Transport::new(
+            config.endpoint,
+            config.headers,
+            config.gzip,
+            config.timeout,
+            tls.transpose().map_err(Error::start)?,
+        );
         let transport = transport.map_err(Error::start)?;
+        let queue = Arc::new(Queue::new(Bounds::default()));
+        let gauges = Arc::<Gauges>::default();
         Exporter {
             queue: Arc::clone(&queue),
-            client: Arc::new(Client::new(transport, config.timeout)),
-            url: url.clone(),
-            timeout: config.timeout,
-            compression: config.compression,
-            resource: resource(service, config.attributes),
+            transport: Arc::new(transport),
+            resource: (&resource(service, config.attributes)).into(),
+            outbox: Outbox::new(Limits::default(), options.spool),
+            pace: Pace::new(options.longest_pause),
+            gauges: Arc::clone(&gauges),
+            adopted: tokio::time::Instant::now(),
         }
         .start()?;
         Ok(Self {
             queue,
+            gauges,
             seen: Box::new(Mutex::new(Seen::new())),
             url,
         })
@@ -189,6 +231,17 @@ impl Sink for Otlp {
         }
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, kept: &Arc<Kept>) {
+        let spans = kept::spans(kept);
+        if !spans.is_empty() {
+            self.queue.push(spans);
+        }
+    }
+
     fn flush(&self, deadline: Duration) -> bool {
         self.queue.flush(deadline)
     }
@@ -206,7 +259,7 @@ impl Drop for Otlp {
 }
 
 /// The endpoint as code gives it.
-fn parse(endpoint: &str) -> Result<Endpoint, Error> {
+pub(crate) fn parse(endpoint: &str) -> Result<Endpoint, Error> {
     let complete = endpoint.trim_end_matches('/').ends_with("/v1/traces");
     let parsed = if complete {
         Endpoint::exact(endpoint)

@@ -1,5 +1,6 @@
 //! The bounded queue between the engine's thread and the exporter's.
 
+use crate::outbox::Tally;
 use crate::size;
 use opentelemetry_sdk::trace::SpanData;
 use std::collections::VecDeque;
@@ -16,17 +17,20 @@ pub(crate) struct Bounds {
     pub(crate) batch_bytes: usize,
     /// How long the first of a batch waits for company.
     pub(crate) linger: Duration,
+    /// The same while the collector is away and nobody is kept waiting by it.
+    pub(crate) linger_away: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             reports: 2048,
-            bytes: 32 << 20,
+            bytes: 6 << 20,
             batch_reports: 512,
-            // Collectors take 4 MiB (gRPC's limit) to 20 MiB.
-            batch_bytes: 4 << 20,
+            // Collectors take 4 MiB (gRPC's limit) to 20 MiB; and it is in memory several times while it is encoded.
+            batch_bytes: 1 << 20,
             linger: Duration::from_millis(30),
+            linger_away: Duration::from_millis(250),
         }
     }
 }
@@ -38,27 +42,37 @@ struct Entry {
     since: Instant,
 }
 
-/// Reports that go out in one request.
+/// Reports that become one request.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) spans: Vec<SpanData>,
-    pub(crate) reports: u64,
+    pub(crate) reports: u32,
     bytes: usize,
+}
+
+/// What the exporter has to know.
+#[derive(Default)]
+pub(crate) struct Look {
+    /// What is ready.
+    pub(crate) batch: Option<Batch>,
+    /// When something will be.
+    pub(crate) ready_at: Option<Instant>,
+    /// Somebody waits for what was accepted.
+    pub(crate) flushing: bool,
+    /// The exporter is to end.
+    pub(crate) stopping: bool,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Entry>,
     waiting_bytes: usize,
-    /// Of the batch that is being sent; it is held until it has arrived, so it counts.
-    sending: u64,
-    sending_bytes: usize,
     accepted: u64,
-    /// Accepted and done with: arrived, or lost after all.
+    /// Accepted and done with: arrived, or lost after all, or left for another process.
     finished: u64,
     /// Of those finished, the ones that did not arrive.
     failed: u64,
-    /// `failed`, and what was never accepted.
+    /// What is gone for good, accepted or not.
     lost: u64,
     /// Somebody waits in `flush`: do not linger.
     flushing: usize,
@@ -69,9 +83,8 @@ struct State {
 pub(crate) struct Queue {
     bounds: Bounds,
     state: Mutex<State>,
-    work: Condvar,
+    work: Notify,
     progress: Condvar,
-    stop: Notify,
 }
 
 impl Queue {
@@ -79,9 +92,8 @@ impl Queue {
         Self {
             bounds,
             state: Mutex::default(),
-            work: Condvar::new(),
+            work: Notify::new(),
             progress: Condvar::new(),
-            stop: Notify::new(),
         }
     }
 
@@ -89,9 +101,8 @@ impl Queue {
     pub(crate) fn push(&self, spans: Vec<SpanData>) -> bool {
         let bytes = spans.iter().map(size::bytes).sum();
         let mut state = self.lock();
-        let reports = state.waiting.len() as u64 + state.sending;
-        let full = reports >= self.bounds.reports as u64
-            || state.waiting_bytes + state.sending_bytes + bytes > self.bounds.bytes;
+        let full = state.waiting.len() >= self.bounds.reports
+            || state.waiting_bytes + bytes > self.bounds.bytes;
         if full || state.stopping {
             state.lost += 1;
             return false;
@@ -103,46 +114,44 @@ impl Queue {
             bytes,
             since: Instant::now(),
         });
+        // The exporter sleeps until its first one is due; it need not hear of the others one by one.
+        let news = state.waiting.len() == 1 || self.is_full_batch(&state);
         drop(state);
-        self.work.notify_one();
+        if news {
+            self.work.notify_one();
+        }
         true
     }
 
-    /// Waits for something to send; `None` when the exporter is to end.
-    pub(crate) fn next_batch(&self) -> Option<Batch> {
+    /// Looks for something to send; `away` lets more of it come together.
+    pub(crate) fn look(&self, away: bool) -> Look {
         let mut state = self.lock();
-        loop {
-            if state.stopping {
-                return None;
-            }
-            state = match self.lingers(&state) {
-                Wait::Forever => self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Wait::For(rest) => {
-                    self.work
-                        .wait_timeout(state, rest)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                Wait::No => return Some(self.take(&mut state)),
-            }
+        let mut look = Look {
+            flushing: state.flushing > 0,
+            stopping: state.stopping,
+            ..Look::default()
+        };
+        let Some(first) = state.waiting.front() else {
+            return look;
+        };
+        let linger = if away {
+            self.bounds.linger_away
+        } else {
+            self.bounds.linger
+        };
+        let ready_at = first.since + linger;
+        let now = look.flushing || look.stopping || self.is_full_batch(&state);
+        if now || ready_at <= Instant::now() {
+            look.batch = Some(self.take(&mut state));
+        } else {
+            look.ready_at = Some(ready_at);
         }
+        look
     }
 
-    fn lingers(&self, state: &State) -> Wait {
-        let Some(first) = state.waiting.front() else {
-            return Wait::Forever;
-        };
-        let rest = self.bounds.linger.saturating_sub(first.since.elapsed());
-        let full = state.waiting.len() >= self.bounds.batch_reports
-            || state.waiting_bytes >= self.bounds.batch_bytes;
-        if full || state.flushing > 0 || rest.is_zero() {
-            Wait::No
-        } else {
-            Wait::For(rest)
-        }
+    fn is_full_batch(&self, state: &State) -> bool {
+        state.waiting.len() >= self.bounds.batch_reports
+            || state.waiting_bytes >= self.bounds.batch_bytes
     }
 
     fn take(&self, state: &mut State) -> Batch {
@@ -150,7 +159,7 @@ impl Queue {
         while let Some(next) = state.waiting.front() {
             // A single report that is over the limit goes alone; the collector may judge it.
             let over = batch.bytes + next.bytes > self.bounds.batch_bytes && batch.reports > 0;
-            if over || batch.reports >= self.bounds.batch_reports as u64 {
+            if over || batch.reports as usize >= self.bounds.batch_reports {
                 break;
             }
             let Some(entry) = state.waiting.pop_front() else {
@@ -161,17 +170,23 @@ impl Queue {
             batch.spans.extend(entry.spans);
         }
         state.waiting_bytes -= batch.bytes;
-        (state.sending, state.sending_bytes) = (batch.reports, batch.bytes);
         batch
     }
 
-    /// The batch that was taken last is done with, and that much of it was lost.
-    pub(crate) fn finished(&self, reports: u64, lost: u64) {
+    /// Resolves when it is time to look again.
+    pub(crate) async fn news(&self) {
+        self.work.notified().await;
+    }
+
+    /// What became of some reports.
+    pub(crate) fn settle(&self, tally: Tally) {
+        if tally == Tally::default() {
+            return;
+        }
         let mut state = self.lock();
-        (state.sending, state.sending_bytes) = (0, 0);
-        state.finished += reports;
-        state.failed += lost;
-        state.lost += lost;
+        state.finished += tally.finished;
+        state.failed += tally.failed;
+        state.lost += tally.lost;
         drop(state);
         self.progress.notify_all();
     }
@@ -206,25 +221,10 @@ impl Queue {
         self.lock().lost
     }
 
-    /// Tells the exporter to end now; what still waits is lost.
+    /// Tells the exporter to end now.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopping = true;
-        let waiting = state.waiting.len() as u64;
-        state.waiting.clear();
-        state.waiting_bytes = 0;
-        state.finished += waiting;
-        state.failed += waiting;
-        state.lost += waiting;
-        drop(state);
+        self.lock().stopping = true;
         self.work.notify_one();
-        self.stop.notify_one();
-        self.progress.notify_all();
-    }
-
-    /// Resolves when the exporter is to end.
-    pub(crate) async fn stopped(&self) {
-        self.stop.notified().await;
     }
 
     /// The exporter's last word.
@@ -246,10 +246,4 @@ impl Queue {
         // Nothing panics while it holds the lock; if it did, the counts would still be sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-enum Wait {
-    No,
-    For(Duration),
-    Forever,
 }

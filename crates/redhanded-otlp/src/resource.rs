@@ -1,8 +1,7 @@
 //! Who sends: the OpenTelemetry resource.
 
 use crate::headers::pair;
-use crate::names;
-use crate::text;
+use crate::{detect, names, text};
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use redhanded_report::Service;
@@ -31,6 +30,10 @@ pub(crate) fn resource(service: &Service, overrides: BTreeMap<String, String>) -
     };
     // The name that the conventions give to a service without one.
     set(names::SERVICE_NAME, Some("unknown_service".to_owned()));
+    // What is found out is the weakest.
+    for (key, value) in detect::all() {
+        set(key, Some(value));
+    }
     set(names::SERVICE_NAME, Some(service.name.clone()));
     set(names::SERVICE_VERSION, service.version.clone());
     set(names::SERVICE_INSTANCE_ID, service.instance.clone());

@@ -1,13 +1,15 @@
 //! TLS, checked against the system's roots or a file of certificates.
 
+use crate::config::{File, Files};
 use crate::endpoint::Endpoint;
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 /// An encrypted connection.
@@ -19,28 +21,43 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// `roots` is a PEM file that replaces the system's roots.
-    pub(crate) fn new(roots: Option<&str>) -> Result<Self, String> {
+    /// As `files` say; `alpn` is what the other end is asked to speak.
+    pub(crate) fn new(files: &Files, alpn: &[u8]) -> Result<Self, String> {
         let mut store = RootCertStore::empty();
-        match roots {
-            Some(path) => from_file(&mut store, path)?,
+        match &files.roots {
+            Some(file) => {
+                for certificate in certificates(file)? {
+                    store.add(certificate).map_err(|error| wrong(file, error))?;
+                }
+            }
             None => {
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
         }
         if store.is_empty() {
-            return Err(match roots {
-                Some(path) => format!("OTEL_EXPORTER_OTLP_CERTIFICATE: no certificates in {path}"),
-                None => "the system has no root certificates; OTEL_EXPORTER_OTLP_CERTIFICATE can name some".to_owned(),
-            });
+            return Err(
+                "the system has no root certificates; OTEL_EXPORTER_OTLP_CERTIFICATE can name some"
+                    .to_owned(),
+            );
         }
         // The provider is named here: the process-wide default is not ours to set.
         let config =
             ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
                 .with_safe_default_protocol_versions()
                 .map_err(|error| error.to_string())?
-                .with_root_certificates(store)
-                .with_no_client_auth();
+                .with_root_certificates(store);
+        let mut config = match &files.identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let private =
+                    PrivateKeyDer::from_pem_file(&key.path).map_err(|error| wrong(key, error))?;
+                let chain = certificates(certificate)?;
+                config
+                    .with_client_auth_cert(chain, private)
+                    .map_err(|error| wrong(certificate, error))?
+            }
+        };
+        config.alpn_protocols = vec![alpn.to_vec()];
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
         })
@@ -52,15 +69,17 @@ impl Tls {
     }
 }
 
-fn from_file(store: &mut RootCertStore, path: &str) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .map_err(|error| format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {path}: {error}"))?;
-    for certificate in certificates {
-        let certificate = certificate
-            .map_err(|error| format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {path}: {error}"))?;
-        store
-            .add(certificate)
-            .map_err(|error| format!("OTEL_EXPORTER_OTLP_CERTIFICATE: {path}: {error}"))?;
+fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&file.path)
+        .map_err(|error| wrong(file, error))?
+        .collect();
+    let all = all.map_err(|error| wrong(file, error))?;
+    if all.is_empty() {
+        return Err(wrong(file, "there are no certificates in it"));
     }
-    Ok(())
+    Ok(all)
+}
+
+fn wrong(file: &File, what: impl Display) -> String {
+    format!("{}: {}: {what}", file.name, file.path)
 }

@@ -1,6 +1,7 @@
 //! What a user says about an install.
 
 use crate::callback::Callback;
+use crate::export::Wish;
 use crate::install::Redhanded;
 use redhanded_core::sink::Sink;
 use redhanded_core::{Config, Error, FlightRecorder, Log, RouteRule};
@@ -15,7 +16,7 @@ use std::time::Duration;
 #[must_use = "nothing is watched before install()"]
 pub struct Builder {
     config: Config,
-    otlp: Option<String>,
+    export: Wish,
     sinks: Vec<Box<dyn Sink>>,
     on_caught: Vec<OnCaught>,
 }
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
             .field("config", &self.config)
-            .field("otlp", &self.otlp)
+            .field("export", &self.export)
             .finish_non_exhaustive()
     }
 }
@@ -66,7 +67,7 @@ impl Builder {
     pub(crate) fn new(service: impl Into<String>) -> Self {
         Self {
             config: Config::new(service),
-            otlp: None,
+            export: Wish::default(),
             sinks: Vec::new(),
             on_caught: Vec::new(),
         }
@@ -158,17 +159,61 @@ impl Builder {
         self
     }
 
+    /// Of so many requests one is exported whole, though nothing is wrong with it: its SERVER span, and the spans and
+    /// events that [`trace_layer`](crate::trace_layer) has noted. Default: 1000. 0 exports none, 1 all.
+    /// `REDHANDED_KEEP_ONE_IN` is stronger.
+    ///
+    /// Requests that are caught, answered with 5xx, or panic are always exported whole. The baseline is decided by the
+    /// trace id, as OpenTelemetry's `TraceIdRatioBased` does it: services with the same number keep the same traces,
+    /// however they trace. Outbound calls carry the sampled flag of a baseline request, else what came in: that
+    /// is decided before anybody knows whether a request will be caught. So the parts of a runaway's trace in other
+    /// services are only there if those keep them on their own, or export everything to a collector that samples by
+    /// the tail, as `otel-collector.yaml` does.
+    pub fn keep_one_in(mut self, requests: u32) -> Self {
+        self.config.keep_one_in = requests;
+        self
+    }
+
+    /// Somebody else exports what `tracing` says, such as `tracing-opentelemetry`: then only what that one cannot is
+    /// exported, which is `redhanded.caught` with snapshots of the spans that are open, and nothing twice.
+    ///
+    /// [`Current::traceparent`](crate::Current::traceparent) is the parent that its spans should have.
+    pub fn spans_exported_elsewhere(mut self) -> Self {
+        self.config.spans_exported_elsewhere = true;
+        self
+    }
+
     /// Exports runaways to the collector at `endpoint`, such as `http://127.0.0.1:4318`, by OTLP
-    /// over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT` is stronger.
+    /// over HTTP, or over gRPC where `OTEL_EXPORTER_OTLP_PROTOCOL` is `grpc` (feature `otlp-grpc`).
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` is stronger.
     #[cfg(feature = "otlp")]
     pub fn otlp(mut self, endpoint: impl Into<String>) -> Self {
-        self.otlp = Some(endpoint.into());
+        self.export.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Where reports wait while the collector is away: a directory that this process may fill with 64 MiB, and that
+    /// others may share. Default: none, and 4 MiB of memory. `REDHANDED_SPOOL` is stronger.
+    ///
+    /// They are delivered in order when the collector is back; what is left when the process ends or is killed, by the
+    /// next one. When it is full the oldest make room, and are counted in `lost`.
+    ///
+    /// ```
+    /// let builder = redhanded::Redhanded::builder("app").spool("/var/lib/app/spool");
+    /// # let _ = builder;
+    /// ```
+    #[cfg(feature = "otlp")]
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.export.spool = Some(directory.into());
         self
     }
 
     /// Answers HTTP health checks at `address`, on a thread of its own that answers when every worker stands:
     /// `GET /ready` and `GET /live` say 200 or 503, `GET /health` says why, as JSON. Port 0 is any free one:
     /// [`Redhanded::health_address`] tells which. `REDHANDED_HEALTH_LISTEN` is stronger.
+    ///
+    /// With feature `prometheus` and [`metrics`](Self::metrics) or an export of metrics switched on, `GET /metrics` tells the
+    /// numbers there, too.
     ///
     /// Who can connect can read which route keeps a worker, and nothing else of any request. At most 64 connections
     /// at once, 2 s each.
@@ -209,6 +254,15 @@ impl Builder {
     /// or the watchdog itself. Default: 30 s.
     pub fn restart_after(mut self, threshold: Duration) -> Self {
         self.config.health.restart_after = threshold;
+        self
+    }
+
+    /// Whether requests are counted for metrics from the beginning. Default: no, unless metrics are exported; who asks for
+    /// them later ([`Redhanded::metrics`]) switches it on then.
+    ///
+    /// Costs a request one reading of the clock and some 150 instructions, and nothing while it is off.
+    pub fn metrics(mut self, yes: bool) -> Self {
+        self.config.metrics = yes;
         self
     }
 
@@ -266,7 +320,7 @@ impl Builder {
     /// # Errors
     ///
     /// A threshold of zero, an address that cannot be bound, a bad value of a `REDHANDED_*` variable, a log path that was asked for
-    /// and cannot be written, an endpoint that is no URL, threads that cannot be started. The
+    /// and cannot be written, a spool that cannot, an endpoint that is no URL, threads that cannot be started. The
     /// message names what was wrong and what is accepted.
     pub fn install(self) -> Result<Redhanded, Error> {
         let mut sinks = self.sinks;
@@ -274,6 +328,6 @@ impl Builder {
             let started = Callback::start(call).map_err(Error::thread)?;
             sinks.push(Box::new(started));
         }
-        crate::install::install(self.config, self.otlp.as_deref(), sinks)
+        crate::install::install(self.config, &self.export, sinks)
     }
 }

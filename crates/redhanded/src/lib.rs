@@ -36,10 +36,12 @@
 //! |---|---|---|
 //! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
+//! | `REDHANDED_KEEP_ONE_IN` | `1000`, or `0` for none | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
 //! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
+//! | `REDHANDED_SPOOL` | a directory where reports wait for the collector, or `off` | stops `install()` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_PROTOCOL`, `_TIMEOUT` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_PROTOCOL` (`http/protobuf`, `grpc`), `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_INSECURE`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
 
 pub mod alloc;
@@ -50,9 +52,14 @@ mod free;
 mod health;
 mod install;
 mod listener;
+pub mod metrics;
 mod outbound;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(feature = "trace")]
+mod trace;
 
 pub use builder::{Builder, Rule, long_lived, slow_after};
 pub use free::{
@@ -65,9 +72,11 @@ pub use outbound::{
 };
 #[cfg(feature = "connect")]
 pub use redhanded_connect as connect;
-pub use redhanded_core::{Asked, Ends, Error, FlightRecorder, Stats, sink};
+pub use redhanded_core::{Asked, Ends, Error, FlightRecorder, Stats, StoryStats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
     ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,
     SlowAfterLayer, Watch, WatchLayer, WatchedBody, WatchedIo,
 };
+#[cfg(feature = "trace")]
+pub use trace::{TraceLayer, trace_layer};

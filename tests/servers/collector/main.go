@@ -28,6 +28,7 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/connector/spanmetricsconnector"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/tailsamplingprocessor"
@@ -72,15 +73,16 @@ func components() (factories otelcol.Factories, err error) {
 		return factories, err
 	}
 	if factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
-		spanmetricsconnector.NewFactory(), // for variations: counts spans before sampling thins them
+		spanmetricsconnector.NewFactory(), // counts spans before sampling thins them
 	); err != nil {
 		return factories, err
 	}
 	if factories.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
-		otlpexporter.NewFactory(),     // to Jaeger
-		otlphttpexporter.NewFactory(), // for variations: backends that speak OTLP over HTTP only
-		debugexporter.NewFactory(),    // for variations: what passed, on the terminal
-		fileexporter.NewFactory(),     // for variations: what passed, as lines a test can read
+		otlpexporter.NewFactory(),       // to Jaeger
+		otlphttpexporter.NewFactory(),   // for variations: backends that speak OTLP over HTTP only
+		prometheusexporter.NewFactory(), // the metrics of all spans, for a Prometheus to fetch
+		debugexporter.NewFactory(),      // for variations: what passed, on the terminal
+		fileexporter.NewFactory(),       // for variations: what passed, as lines a test can read
 	); err != nil {
 		return factories, err
 	}

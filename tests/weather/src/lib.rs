@@ -5,11 +5,13 @@ mod catcher;
 mod doomed;
 mod left;
 mod memory;
+mod place;
 
 pub use catcher::{Catcher, Lines, Told, sibling};
 pub use doomed::{Doomed, Files, Said, number_in};
 pub use left::{Left, files_of};
 pub use memory::MemoryGroup;
+pub use place::{Frozen, Place};
 
 use std::time::{Duration, Instant};
 

@@ -13,6 +13,7 @@ mod haproxy;
 mod imports;
 mod log_kills;
 mod loom;
+mod metrics;
 mod million;
 mod outbound;
 mod readme;
@@ -36,7 +37,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 21] = [
+pub(crate) static ALL: [Task; 22] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -50,6 +51,7 @@ pub(crate) static ALL: [Task; 21] = [
     e2e::TASK,
     outbound::TASK,
     haproxy::TASK,
+    metrics::TASK,
     hammer::TASK,
     log_kills::TASK,
     recorder_kills::TASK,

@@ -1,11 +1,12 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
 use super::extra::Extra;
-use super::facts_arena::FactsArena;
+use super::facts_arena::{FactsArena, Kind};
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
 use super::records::{RecordUse, Records};
+use crate::metrics::Meter;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redhanded_capture::Waiting;
@@ -146,13 +147,66 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
+/// Stage, flags and status of a request as they were at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life(u32);
+
+impl Life {
+    /// A request, and neither a child of one nor the beginning of a head.
+    #[inline]
+    pub(crate) fn is_request(self) -> bool {
+        // The head is the last stage, and the flag is above all of them: one comparison.
+        const { assert!(Stage::Head as u32 == Stage::ALL.len() as u32 - 1 && CHILD > STAGE) };
+        self.0 & (CHILD | STAGE) < Stage::Head as u32
+    }
+    #[inline]
+    pub(crate) fn is_https(self) -> bool {
+        self.0 & HTTPS != 0
+    }
+    #[inline]
+    pub(crate) fn has_failed(self) -> bool {
+        self.0 & FAILED != 0
+    }
+    /// How it ended, once it has.
+    pub(crate) fn how(self) -> How {
+        let how = HOWS.get(((self.0 & HOW) >> HOW_SHIFT) as usize);
+        how.copied().unwrap_or_default()
+    }
+    /// What of it tells one kind of end from another: how, status and two flags. A number to compare.
+    #[inline]
+    pub(crate) fn as_ended(self) -> u32 {
+        self.0 & (STATUS | HOW | HTTPS | FAILED)
+    }
+    /// A life of which no more is known than that number.
+    pub(crate) fn from_ended(ended: u32) -> Self {
+        Self(ended)
+    }
+    /// The HTTP status, 0 before there is one.
+    #[inline]
+    pub(crate) fn status(self) -> u16 {
+        ((self.0 & STATUS) >> 16) as u16
+    }
+}
+
 /// Below: the [`Stage`]. The response to a HEAD request has no body, whatever its headers say.
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
-/// Its facts are to be kept for comparison, if it ends well.
-const SAMPLED: u32 = 0x20;
-const STAGE: u32 = 0x1f;
+/// Its facts are to be kept for comparison, if it ends well. Above the status, as is the next: a status of
+/// 500 and more and these two are told by one comparison.
+const SAMPLED: u32 = 1 << 31;
+/// It is one of the baseline that is exported whole.
+const KEEP: u32 = 1 << 30;
+/// The HTTP status.
+const STATUS: u32 = 0x3fff_0000;
+/// It came over TLS.
+const HTTPS: u32 = 0x10;
+/// The service gave an error instead of a response.
+const FAILED: u32 = 0x08;
+const STAGE: u32 = 0x07;
+/// How it ended, as its place in [`HOWS`].
+const HOW: u32 = 0x0700;
+const HOW_SHIFT: u32 = 8;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -174,6 +228,8 @@ pub(super) struct ChunkDue(pub(super) AtomicU64);
 pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) hand: Handshake,
+    /// The numbers of its install.
+    pub(crate) meter: &'static Meter,
     pub(super) link: Link,
     /// The list it goes back to, wherever its request ends.
     home: &'static FreeList,
@@ -213,6 +269,8 @@ pub(crate) struct Slot {
     future: [AtomicU64; 2],
     /// The [`pulse`](crate::pulse) when it was pending last, in a poll that nobody had asked for.
     rests_since_ns: AtomicU64,
+    /// The ring of its story, plus one; above it whose generation's.
+    story: AtomicU64,
     /// The flight recorder's, if there is one.
     records: Option<&'static Records>,
     /// The record that it has there, plus one, and the state that it was left in.
@@ -223,6 +281,19 @@ pub(crate) struct Slot {
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
+}
+
+/// A life that ends `how`.
+#[inline]
+fn with_how(life: u32, how: How) -> u32 {
+    let word = match how {
+        How::Completed => 1,
+        How::ClientGone => 2,
+        How::Cancelled => 3,
+        How::Panicked => PANICKED,
+        _ => 0,
+    };
+    life & !HOW | word << HOW_SHIFT
 }
 
 impl Linked for Slot {
@@ -238,8 +309,10 @@ impl Slot {
         home: &'static FreeList,
         chunk_due_ns: &'static ChunkDue,
         records: Option<&'static Records>,
+        meter: &'static Meter,
     ) -> Self {
         Self {
+            meter,
             key,
             home,
             chunk_due_ns,
@@ -270,6 +343,7 @@ impl Slot {
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
             future: [AtomicU64::new(0), AtomicU64::new(0)],
             rests_since_ns: AtomicU64::new(0),
+            story: AtomicU64::new(0),
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -440,6 +514,24 @@ impl Slot {
     pub(crate) fn is_sampled(&self) -> bool {
         self.life.load(Ordering::Relaxed) & SAMPLED != 0
     }
+    /// Whether the hot path has copied something of this kind.
+    pub(crate) fn has_fact(&self, kind: Kind) -> bool {
+        self.facts.read().iter().any(|fact| fact.kind == kind)
+    }
+
+    /// It is one of the baseline that is exported whole, or it is to be looked at whether it is to be.
+    pub(crate) fn set_keep(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | KEEP, Ordering::Relaxed);
+    }
+    pub(crate) fn is_keep(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & KEEP != 0
+    }
+    /// Something may have to be done about its end: it was chosen for one thing or another, or has failed.
+    #[inline]
+    pub(crate) fn is_remarkable(&self) -> bool {
+        self.life.load(Ordering::Relaxed) >= 500 << 16
+    }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {
         self.sampled_as.load(Ordering::Relaxed)
@@ -465,6 +557,22 @@ impl Slot {
         self.life.load(Ordering::Relaxed) & BODYLESS != 0
     }
 
+    /// It came over TLS.
+    pub(crate) fn set_https(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | HTTPS, Ordering::Relaxed);
+    }
+    /// The service gave an error instead of a response.
+    pub(crate) fn set_failed(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | FAILED, Ordering::Relaxed);
+    }
+    /// What is noted of its life.
+    #[inline]
+    pub(crate) fn life(&self) -> Life {
+        Life(self.life.load(Ordering::Relaxed))
+    }
+
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
     pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
@@ -475,7 +583,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | KEEP | HTTPS);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -483,7 +591,8 @@ impl Slot {
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
-        Some((self.life.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
+        let status = (self.life.load(Ordering::Relaxed) & STATUS) >> 16;
+        Some(status as u16).filter(|s| *s != 0)
     }
 
     /// `bytes` of the body went out.
@@ -542,6 +651,43 @@ impl Slot {
             .then_some(Place { address, size })
     }
 
+    /// The ring of the present request's story, if it has one.
+    #[inline]
+    pub(crate) fn story(&self) -> Option<u16> {
+        let generation = self.hand.with_story()?;
+        let word = self.story.load(Ordering::Acquire);
+        let is_its = (word >> 32) as u32 == generation;
+        (word as u16).checked_sub(1).filter(|_| is_its)
+    }
+
+    /// Gives the request in flight a ring; `false` if it has one, or is over.
+    pub(crate) fn attach_story(&self, ring: u16) -> bool {
+        let generation = self.hand.generation();
+        let word = (u64::from(generation) << 32) | (u64::from(ring) + 1);
+        let before = self.story.load(Ordering::Acquire);
+        let is_free = (before >> 32) as u32 != generation || before as u32 == 0;
+        let mine = is_free
+            && self
+                .story
+                .compare_exchange(before, word, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+        if !mine {
+            return false;
+        }
+        let has = self.hand.has_story_now(generation);
+        if !has {
+            self.story.store(0, Ordering::Release);
+        }
+        has
+    }
+
+    /// Takes the ring from a request that is over.
+    pub(crate) fn take_story(&self) -> Option<u16> {
+        let ring = self.story()?;
+        self.story.store(0, Ordering::Release);
+        Some(ring)
+    }
+
     #[inline]
     pub(super) fn own_record(&self) -> u32 {
         self.own_record.load(Ordering::Relaxed)
@@ -595,6 +741,12 @@ impl Slot {
         }
     }
 
+    /// The same for who has looked at its request: what that had told goes with it.
+    pub(crate) fn recycle_seen(&self) {
+        crate::story::release(self);
+        self.recycle();
+    }
+
     #[cold]
     fn recycle_with_waker(&self) {
         self.set_kept_waker([0, 0]);
@@ -630,48 +782,33 @@ impl Slot {
         self.wants_capture.load(Ordering::Relaxed) != 0
     }
 
-    /// Notes how the request ends; before [`Handshake::close`].
+    /// Notes how the request ends, and counts that; before [`Handshake::close`]. One writer, so that no atomic addition is
+    /// needed. A head that was waited for is no request: the one that comes of it counts for itself.
     #[inline]
-    pub(crate) fn set_how(&self, how: How) {
-        let word = match how {
-            How::Completed => 1,
-            How::ClientGone => 2,
-            How::Cancelled => 3,
-            How::Panicked => PANICKED,
-            _ => 0,
-        };
-        let life = self.life.load(Ordering::Relaxed);
-        self.life
-            .store(life & !0xff00 | word << 8, Ordering::Relaxed);
+    pub(crate) fn finish(&self, how: How) {
+        let life = with_how(self.life.load(Ordering::Relaxed), how);
+        self.life.store(life, Ordering::Relaxed);
+        if life & STAGE != Stage::Head as u32 {
+            let way = ((life & HOW) >> HOW_SHIFT | (life & CHILD) >> 3) as usize;
+            if let Some(count) = self.ends.get(way) {
+                let counted = count.load(Ordering::Relaxed).wrapping_add(1);
+                count.store(counted, Ordering::Relaxed);
+            }
+        }
     }
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
-        self.set_how(How::Panicked);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(with_how(life, How::Panicked) | KEEP, Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        self.life.load(Ordering::Relaxed) >> 8 & 0xff == PANICKED
+        self.life.load(Ordering::Relaxed) & HOW == PANICKED << HOW_SHIFT
     }
     /// Every byte that the body had announced went out.
     pub(crate) fn all_sent(&self) -> bool {
         self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
-    }
-
-    /// Counts the way that was noted; one writer, so that no atomic addition is needed. A head that
-    /// was waited for is no request: the one that comes of it counts for itself.
-    #[inline]
-    pub(crate) fn count_end(&self) {
-        let life = self.life.load(Ordering::Relaxed);
-        if life & STAGE == Stage::Head as u32 {
-            return;
-        }
-        let way = (life >> 8 & 0x7 | (life & CHILD) >> 3) as usize;
-        if let Some(count) = self.ends.get(way) {
-            count.store(
-                count.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
-        }
     }
 
     /// How often requests that were here ended `how`; it wraps at four thousand millions.
@@ -687,7 +824,7 @@ impl Slot {
     pub(crate) fn ending(&self) -> Ending {
         Ending {
             how: HOWS
-                .get((self.life.load(Ordering::Relaxed) >> 8 & 0xff) as usize)
+                .get(((self.life.load(Ordering::Relaxed) & HOW) >> HOW_SHIFT) as usize)
                 .copied()
                 .unwrap_or_default(),
             status: self.status(),

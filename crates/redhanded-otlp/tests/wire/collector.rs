@@ -27,6 +27,8 @@ pub(crate) struct Received {
 #[derive(Clone)]
 pub(crate) enum Say {
     Status(u16, &'static str, Vec<u8>),
+    /// Something that is no HTTP, perhaps, and then the end.
+    Raw(&'static [u8]),
     Silence,
     /// Taken, and a body that never comes.
     Unfinished,
@@ -47,7 +49,15 @@ impl Collector {
 
     /// Answers by `script`, then 200 for ever.
     pub(crate) fn saying(script: Vec<Say>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    /// One that takes everything, at an address that was free a moment ago.
+    pub(crate) fn at(address: &str) -> Self {
+        Self::listening(TcpListener::bind(address).unwrap(), vec![])
+    }
+
+    fn listening(listener: TcpListener, script: Vec<Say>) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<(Mutex<Vec<Received>>, Condvar)>::default();
         let seen = Arc::clone(&received);
@@ -58,6 +68,7 @@ impl Collector {
             let mut silent = Vec::new();
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
+                // One a connection: a second one on it finds it closed, as many servers do.
                 let Some(request) = read(&stream) else {
                     continue;
                 };
@@ -71,6 +82,9 @@ impl Collector {
                         );
                         let _ = stream.write_all(head.as_bytes());
                         let _ = stream.write_all(&body);
+                    }
+                    Say::Raw(bytes) => {
+                        let _ = stream.write_all(bytes);
                     }
                     Say::Silence => silent.push(stream),
                     Say::Unfinished => {

@@ -81,6 +81,7 @@ fn a_bad_value_is_named_and_ignored() {
         &[SOMEWHERE, ("OTEL_TRACES_EXPORTER", "zipkin")],
         &["OTEL_TRACES_EXPORTER", "zipkin", "otlp"],
     ));
+    #[cfg(not(feature = "grpc"))]
     on(warned(
         &[SOMEWHERE, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
         &[

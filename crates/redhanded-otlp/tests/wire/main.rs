@@ -8,4 +8,11 @@ mod calls;
 mod collector;
 mod delivery;
 mod environment;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "grpc")]
+mod grpc_collector;
 mod spans;
+mod spool;
+#[cfg(all(feature = "grpc", feature = "tls"))]
+mod tls;
