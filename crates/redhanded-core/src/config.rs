@@ -97,6 +97,11 @@ pub struct RouteRule {
     pub long_lived: bool,
 }
 
+/// A log file is rotated when it would become longer.
+pub(crate) const LOG_MAX_BYTES: u64 = 64 << 20;
+/// So many full log files are kept.
+pub(crate) const LOG_KEEP: u32 = 8;
+
 impl Config {
     /// The safe defaults for the service `name`.
     pub fn new(name: impl Into<String>) -> Self {
@@ -111,8 +116,8 @@ impl Config {
                 .to_vec(),
             secret_keys: Vec::new(),
             log: Log::Default,
-            log_max_bytes: 64 << 20,
-            log_keep: 8,
+            log_max_bytes: LOG_MAX_BYTES,
+            log_keep: LOG_KEEP,
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),

@@ -81,11 +81,6 @@ impl Catcher {
         self.told.lock().expect("no panic")
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a command.
     pub fn say(&mut self, command: &str) {
         let stdin = self.commands.as_mut().expect("it is not dropped");

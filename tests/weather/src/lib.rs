@@ -3,9 +3,11 @@
 
 mod catcher;
 mod left;
+mod place;
 
 pub use catcher::{Catcher, Lines, Told, sibling};
 pub use left::{Left, files_of};
+pub use place::{Frozen, Place};
 
 use std::time::{Duration, Instant};
 

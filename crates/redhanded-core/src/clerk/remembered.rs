@@ -102,6 +102,21 @@ mod tests {
     }
 
     #[test]
+    fn a_culprit_is_over_when_it_was_named_and_has_ended() {
+        let mut remembered = Remembered::default();
+        let mut waiter = Report::new(Event::Caught, "01A");
+        let mut verdict = Verdict::default();
+        verdict.victim_of = Some("01HOLDER".to_owned());
+        waiter.verdict = Some(verdict);
+        remembered.keep(Arc::new(Report::new(Event::Caught, "01HOLDER")));
+        remembered.keep(Arc::new(waiter));
+        assert!(!remembered.culprit_is_over("01A"), "it is still there");
+        remembered.forget("01HOLDER");
+        assert!(remembered.culprit_is_over("01A"));
+        assert!(!remembered.culprit_is_over("01B"), "nobody was named");
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut remembered = Remembered::default();
         for n in 0..5_000 {

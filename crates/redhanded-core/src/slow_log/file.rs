@@ -95,7 +95,7 @@ impl<F: Files> LogFile<F> {
             return;
         }
         if let Some(open) = &mut self.open {
-            open.recent.lines(Instant::now());
+            open.recent.forget_old(Instant::now());
             if open.is_truncated() {
                 // What fails is seen again next time.
                 let _ = open.put(&[], 0);

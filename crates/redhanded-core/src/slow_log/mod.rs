@@ -55,8 +55,8 @@ impl Default for Limits {
     /// 64 MiB × 8, and 4 MiB of memory.
     fn default() -> Self {
         Self {
-            max_bytes: 64 << 20,
-            keep: 8,
+            max_bytes: crate::config::LOG_MAX_BYTES,
+            keep: crate::config::LOG_KEEP,
             memory_bytes: 4 << 20,
         }
     }

@@ -30,16 +30,21 @@ impl Recent {
 
     /// Those that may not have been copied yet.
     pub(super) fn lines(&mut self, now: Instant) -> Vec<Line> {
-        while let Some((then, _)) = self.lines.front()
-            && now.saturating_duration_since(*then) > AGE
-        {
-            self.forget_oldest();
-        }
+        self.forget_old(now);
         self.lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Those that have been copied, if anybody copies.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        while let Some((then, _)) = self.lines.front()
+            && now.saturating_duration_since(*then) > AGE
+        {
+            self.forget_oldest();
+        }
     }
 
     fn forget_oldest(&mut self) {

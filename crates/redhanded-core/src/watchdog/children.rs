@@ -1,7 +1,7 @@
 //! A look at the children of a request that waits: what it waits for may be one of them.
 
 use super::Parts;
-use super::open_case::{Found, Gathering, OpenCase};
+use super::look::{self, Found, Gathering};
 use super::standing::ms;
 use crate::case::ChildSeen;
 use crate::child::Born;
@@ -103,14 +103,14 @@ impl ChildLook {
         let queued = self.born.blocking && self.slot.poll_mark().polls() == 0;
         if queued && !self.slot.hand.has_ended() {
             let for_ms = ms(parts.pauses.charged(self.slot.started_ns(), now_ns));
-            return Some(OpenCase::queued(
+            return Some(look::queued(
                 self.slot,
                 Look::Queued { for_ms },
                 parts,
                 now_ns,
             ));
         }
-        let mut found = OpenCase::gather(self.slot, &mut self.gathering, parts, now_ns)?;
+        let mut found = look::gather(self.slot, &mut self.gathering, parts, now_ns)?;
         found.observed.on_blocking_thread = self.born.blocking;
         Some(found)
     }

@@ -52,8 +52,8 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
     };
     // Everybody else is read only for who waits with something that others may have.
     let (others, cut) = others(family::request_of(slot), sampler);
-    let whole = sought.own.clone();
-    keep_its_own(&mut sought.own, &others);
+    let nearest = nearest(&sought.own, &others);
+    keep_its_own(&mut sought.own, &nearest);
     let mut referred = Referred {
         empty_set,
         unpolled: is_elsewhere_in_itself(slot, &sought, false),
@@ -61,7 +61,7 @@ pub(super) fn of_pending(slot: &'static Slot, mail: &Mail, sampler: &mut Sampler
         cut,
         ..Referred::default()
     };
-    find(&others, &whole, &sought.words, &mut referred);
+    find(&others, &nearest, &sought.words, &mut referred);
     referred
 }
 
@@ -74,7 +74,8 @@ pub(super) fn of_blocked(slot: &'static Slot, near: &[u64], sampler: &mut Sample
     };
     let place = slot.future();
     let own = place.map(|place| sampler.reach(place.address, place.size));
-    find(&others, &own.unwrap_or_default(), near, &mut referred);
+    let nearest = nearest(&own.unwrap_or_default(), &others);
+    find(&others, &nearest, near, &mut referred);
     referred
 }
 
@@ -183,46 +184,50 @@ fn others(me: &'static Slot, sampler: &mut Sampler) -> (Vec<Reached>, bool) {
     (all, false)
 }
 
-/// How early each object is reached at best, from any of these futures. Words that a future has left over may lead to
-/// what is another's by now; the owner comes to it sooner.
-fn nearest<'a>(all: impl Iterator<Item = &'a Reach>) -> HashMap<u64, usize> {
-    let mut nearest = HashMap::new();
-    for reach in all {
-        for (position, object) in reach.objects.iter().enumerate() {
-            let known = nearest.entry(object.address).or_insert(position);
-            *known = position.min(*known);
-        }
+/// By an object's address: how early it is reached at best.
+type Nearest = HashMap<u64, usize>;
+
+/// How early each object is reached at best, from the waiter's `own` future or any other. Words that a future has left
+/// over may lead to what is another's by now; the owner comes to it sooner.
+fn nearest(own: &Reach, others: &[Reached]) -> Nearest {
+    nearest_of(others.iter().map(|other| &other.reach).chain([own]))
+}
+
+fn nearest_of<'a>(all: impl Iterator<Item = &'a Reach>) -> Nearest {
+    let mut nearest = Nearest::new();
+    for (position, object) in all.flat_map(|reach| reach.objects.iter().enumerate()) {
+        let known = nearest.entry(object.address).or_insert(position);
+        *known = position.min(*known);
     }
     nearest
 }
 
-/// Leaves out of a request's memory what others come to sooner.
-fn keep_its_own(own: &mut Reach, others: &[Reached]) {
-    let nearest = nearest(others.iter().map(|other| &other.reach));
-    let mut position = 0;
-    own.objects.retain(|object| {
-        let is_own = nearest
-            .get(&object.address)
-            .is_none_or(|others| position <= *others);
-        position += 1;
-        is_own
-    });
+/// What nobody comes to sooner than whose memory this is.
+fn its_own<'a>(reach: &'a Reach, nearest: &Nearest) -> impl Iterator<Item = &'a Object> {
+    let objects = reach.objects.iter().enumerate();
+    let is_its_own = |at: usize, object: &Object| nearest.get(&object.address) == Some(&at);
+    objects
+        .filter(move |(at, object)| is_its_own(*at, object))
+        .map(|(_, object)| object)
 }
 
-/// `own` is the waiter's own memory: another may come to that as well, and does not hold what is in it.
-fn find(all: &[Reached], own: &Reach, words: &[u64], referred: &mut Referred) {
-    let nearest = nearest(all.iter().map(|reached| &reached.reach).chain([own]));
+/// Leaves out of a request's memory what others come to sooner.
+fn keep_its_own(own: &mut Reach, nearest: &Nearest) {
+    own.objects = its_own(own, nearest).cloned().collect();
+}
+
+/// Who of `others` holds one of `words` in memory of its own, or waits there.
+fn find(others: &[Reached], nearest: &Nearest, words: &[u64], referred: &mut Referred) {
     for Reached {
         slot: other,
         generation,
         reach,
-    } in all
+    } in others
     {
         let waker = other.kept_waker();
-        let is_its_own = |at: usize, object: &Object| nearest.get(&object.address) == Some(&at);
-        let objects = reach.objects.iter().enumerate();
-        let owned = objects.filter(|(at, object)| object.is_owned && is_its_own(*at, object));
-        let owned: Vec<&Object> = owned.map(|(_, object)| object).collect();
+        let owned: Vec<&Object> = its_own(reach, nearest)
+            .filter(|object| object.is_owned)
+            .collect();
         let holds = owned.iter().any(|object| holds_any(object, words, waker));
         let waits = owned.iter().any(|object| waits_any(object, words, waker));
         // It may have ended meanwhile, and another have its memory.
@@ -293,6 +298,24 @@ mod tests {
             "and so do the futures around it"
         );
         assert!(!holds(&[1, 2, 3]));
+    }
+
+    #[test]
+    fn what_another_comes_to_sooner_is_not_its_own() {
+        let reach = |addresses: &[u64]| {
+            let mut reach = Reach::default();
+            for address in addresses {
+                let mut object = Object::default();
+                object.address = *address;
+                reach.objects.push(object);
+            }
+            reach
+        };
+        let (mut own, other) = (reach(&[1, 7, 3]), reach(&[3, 2]));
+        let nearest = nearest_of([&own, &other].into_iter());
+        keep_its_own(&mut own, &nearest);
+        let kept: Vec<u64> = own.objects.iter().map(|object| object.address).collect();
+        assert_eq!(kept, [1, 7], "3 is another's: it is its first");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod health;
 mod holders;
 mod last_look;
 mod listeners;
+mod look;
 mod open_case;
 mod pauses;
 mod pool_probe;
