@@ -28,6 +28,7 @@ pub(crate) struct Config {
 
 /// What TLS is made of.
 #[derive(Debug, Default)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read by TLS only"))]
 pub(crate) struct Files {
     /// Root certificates that replace the system's.
     pub(crate) roots: Option<File>,

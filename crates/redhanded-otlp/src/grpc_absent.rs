@@ -16,7 +16,6 @@ pub(crate) fn framed(message: &[u8], _: bool) -> Bytes {
     Bytes::copy_from_slice(message)
 }
 
-#[expect(clippy::unused_async, reason = "same surface as the module with gRPC")]
 pub(crate) async fn answer(_: Response<Incoming>) -> Result<Answer, Failure> {
     Err("this build has no gRPC".into())
 }

@@ -1,6 +1,7 @@
 //! What a user says about an install.
 
 use crate::callback::Callback;
+use crate::export::Wish;
 use crate::install::Redhanded;
 use redhanded_core::sink::Sink;
 use redhanded_core::{Config, Error, Log, RouteRule};
@@ -15,7 +16,7 @@ use std::time::Duration;
 #[must_use = "nothing is watched before install()"]
 pub struct Builder {
     config: Config,
-    otlp: Option<String>,
+    export: Wish,
     sinks: Vec<Box<dyn Sink>>,
     on_caught: Vec<OnCaught>,
 }
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
             .field("config", &self.config)
-            .field("otlp", &self.otlp)
+            .field("export", &self.export)
             .finish_non_exhaustive()
     }
 }
@@ -66,7 +67,7 @@ impl Builder {
     pub(crate) fn new(service: impl Into<String>) -> Self {
         Self {
             config: Config::new(service),
-            otlp: None,
+            export: Wish::default(),
             sinks: Vec::new(),
             on_caught: Vec::new(),
         }
@@ -159,10 +160,27 @@ impl Builder {
     }
 
     /// Exports runaways to the collector at `endpoint`, such as `http://127.0.0.1:4318`, by OTLP
-    /// over HTTP. `OTEL_EXPORTER_OTLP_ENDPOINT` is stronger.
+    /// over HTTP, or over gRPC where `OTEL_EXPORTER_OTLP_PROTOCOL` is `grpc` (feature `otlp-grpc`).
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` is stronger.
     #[cfg(feature = "otlp")]
     pub fn otlp(mut self, endpoint: impl Into<String>) -> Self {
-        self.otlp = Some(endpoint.into());
+        self.export.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Where reports wait while the collector is away: a directory that this process may fill with 64 MiB, and that
+    /// others may share. Default: none, and 4 MiB of memory. `REDHANDED_SPOOL` is stronger.
+    ///
+    /// They are delivered in order when the collector is back; what is left when the process ends or is killed, by the
+    /// next one. When it is full the oldest make room, and are counted in `lost`.
+    ///
+    /// ```
+    /// let builder = redhanded::Redhanded::builder("app").spool("/var/lib/app/spool");
+    /// # let _ = builder;
+    /// ```
+    #[cfg(feature = "otlp")]
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.export.spool = Some(directory.into());
         self
     }
 
@@ -245,7 +263,7 @@ impl Builder {
     /// # Errors
     ///
     /// A threshold of zero, an address that cannot be bound, a bad value of a `REDHANDED_*` variable, a log path that was asked for
-    /// and cannot be written, an endpoint that is no URL, threads that cannot be started. The
+    /// and cannot be written, a spool that cannot, an endpoint that is no URL, threads that cannot be started. The
     /// message names what was wrong and what is accepted.
     pub fn install(self) -> Result<Redhanded, Error> {
         let mut sinks = self.sinks;
@@ -253,6 +271,6 @@ impl Builder {
             let started = Callback::start(call).map_err(Error::thread)?;
             sinks.push(Box::new(started));
         }
-        crate::install::install(self.config, self.otlp.as_deref(), sinks)
+        crate::install::install(self.config, &self.export, sinks)
     }
 }

@@ -3,6 +3,14 @@
 use redhanded_core::Error;
 use redhanded_core::sink::Sink;
 use redhanded_report::Service;
+use std::path::PathBuf;
+
+/// What code asked for; the environment is stronger.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) spool: Option<PathBuf>,
+}
 
 /// What came of configuring the export.
 pub(crate) struct Export {
@@ -15,11 +23,20 @@ pub(crate) struct Export {
 #[cfg(feature = "otlp")]
 pub(crate) fn configure(
     service: &Service,
-    endpoint: Option<&str>,
+    wish: &Wish,
     env: impl Fn(&str) -> Option<String>,
 ) -> Result<Export, Error> {
-    use redhanded_otlp::{Configured, Otlp};
-    // The environment is stronger than the code: what the code says stands in for an unset variable.
+    use redhanded_otlp::{Configured, Options, Otlp};
+    let endpoint = wish.endpoint.as_deref();
+    if let Some(endpoint) = endpoint {
+        Otlp::check(endpoint).map_err(|e| Error::setting(format!("otlp({endpoint:?}): {e}")))?;
+    }
+    let spool = spool(wish, &env)?;
+    let (options, has_spool) = match spool {
+        Some(spool) => (Options::default().spool(spool), true),
+        None => (Options::default(), false),
+    };
+    // What the code says stands in for an unset variable.
     let env = |name: &str| {
         env(name).or_else(|| {
             endpoint
@@ -27,15 +44,13 @@ pub(crate) fn configure(
                 .map(str::to_owned)
         })
     };
-    if let Some(endpoint) = endpoint {
-        Otlp::check(endpoint).map_err(|e| Error::setting(format!("otlp({endpoint:?}): {e}")))?;
-    }
     let Configured {
         export, warnings, ..
-    } = Otlp::from_env(service, env);
+    } = options.from_env(service, env);
     Ok(match export {
         redhanded_otlp::Export::On(otlp) => {
-            let note = format!("OTLP to {}", otlp.url());
+            let waits = if has_spool { ", with a spool" } else { "" };
+            let note = format!("OTLP to {}{waits}", otlp.url());
             Export {
                 sink: Some(Box::new(otlp)),
                 warnings,
@@ -50,15 +65,47 @@ pub(crate) fn configure(
     })
 }
 
+/// The directory where reports wait for the collector, if there is to be one.
+#[cfg(feature = "otlp")]
+fn spool(
+    wish: &Wish,
+    env: &impl Fn(&str) -> Option<String>,
+) -> Result<Option<redhanded_otlp::Spool>, Error> {
+    const ACCEPTED: &str = "a directory that can be made, written and locked, or off";
+    let (said, directory) = match env("REDHANDED_SPOOL") {
+        Some(value) if value == "off" => return Ok(None),
+        Some(value) => (
+            format!("REDHANDED_SPOOL={value:?}"),
+            Some(PathBuf::from(value)),
+        ),
+        None => (format!("spool({:?})", wish.spool), wish.spool.clone()),
+    };
+    let Some(directory) = directory else {
+        return Ok(None);
+    };
+    if directory.as_os_str().is_empty() {
+        let what = format!("{said} is not accepted; give {ACCEPTED}");
+        return Err(Error::setting(what));
+    }
+    let opened = redhanded_otlp::Spool::open(&directory);
+    opened.map(Some).map_err(|error| {
+        Error::setting(format!("{said} is not accepted: {error}; give {ACCEPTED}"))
+    })
+}
+
 #[cfg(not(feature = "otlp"))]
 pub(crate) fn configure(
     _: &Service,
-    _: Option<&str>,
-    _: impl Fn(&str) -> Option<String>,
+    wish: &Wish,
+    env: impl Fn(&str) -> Option<String>,
 ) -> Result<Export, Error> {
+    let mut warnings = Vec::new();
+    if env("REDHANDED_SPOOL").is_some() || wish.spool.is_some() || wish.endpoint.is_some() {
+        warnings.push("REDHANDED_SPOOL is ignored: feature otlp is off".to_owned());
+    }
     Ok(Export {
         sink: None,
-        warnings: Vec::new(),
+        warnings,
         note: "no OTLP (feature otlp is off)".to_owned(),
     })
 }

@@ -94,13 +94,13 @@ async fn off_thread(work: impl FnOnce() -> bool + Send + 'static) -> bool {
 
 pub(crate) fn install(
     mut config: Config,
-    otlp: Option<&str>,
+    wish: &export::Wish,
     mut sinks: Vec<Box<dyn Sink>>,
 ) -> Result<Redhanded, Error> {
     let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
     let mut warnings = config.resolve(env)?;
     complete(&mut config);
-    let export = export::configure(&config.service, otlp, env)?;
+    let export = export::configure(&config.service, wish, env)?;
     warnings.extend(export.warnings);
     sinks.extend(export.sink);
     let (diagnostics, announced) = (

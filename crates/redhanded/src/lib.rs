@@ -38,8 +38,9 @@
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
 //! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
+//! | `REDHANDED_SPOOL` | a directory where reports wait for the collector, or `off` | stops `install()` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_HEADERS`, `_PROTOCOL`, `_TIMEOUT` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_PROTOCOL` (`http/protobuf`, `grpc`), `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_INSECURE`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
 
 pub mod alloc;

@@ -251,11 +251,12 @@ fn what_a_collector_rejects_of_a_batch_is_counted() {
 
 #[test]
 fn more_than_all_is_not_rejected() {
-    let mut answer = ExportTraceServiceResponse::default();
-    answer.partial_success = Some(ExportTracePartialSuccess {
-        rejected_spans: i64::MAX,
-        error_message: String::new(),
-    });
+    let answer = ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans: i64::MAX,
+            error_message: String::new(),
+        }),
+    };
     let collector = Collector::saying(vec![Say::Status(200, "", answer.encode_to_vec())]);
     let otlp = with_timeout(&collector.url, 2_000);
     otlp.accept(&small(1), None);

@@ -87,7 +87,7 @@ fn what_waited_is_delivered_in_order_when_the_collector_is_back() {
     assert_eq!(came(&collector, 6), [0, 1, 2, 3, 4, 5]);
     assert!(collector.requests().len() < 6, "small requests go together");
     assert_eq!(otlp.lost(), 0);
-    assert_eq!(files(&directory.path().join("0")), [PathBuf::new(); 0]);
+    assert!(files(&directory.path().join("0")).is_empty());
     until("nothing waits", || otlp.waiting() == Default::default());
 }
 
@@ -120,7 +120,7 @@ fn a_collector_that_answers_leaves_the_disk_alone() {
     for n in 0..20 {
         otlp.accept(&small(n), None);
         assert!(otlp.flush(SOON));
-        assert_eq!(files(&directory.path().join("0")), [PathBuf::new(); 0]);
+        assert!(files(&directory.path().join("0")).is_empty());
     }
 }
 
