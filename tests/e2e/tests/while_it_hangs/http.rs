@@ -33,6 +33,7 @@ pub(crate) fn post(url: &str, json: &str) -> Option<u16> {
 pub(crate) struct Caller {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
+    number: u8,
 }
 
 impl Caller {
@@ -41,7 +42,12 @@ impl Caller {
         Self {
             trace_id: format!("4bf92f3577b34da6a3ce929d0e0e47{number:02x}"),
             span_id: format!("00f067aa0ba902{number:02x}"),
+            number,
         }
+    }
+
+    pub(crate) fn number(&self) -> u8 {
+        self.number
     }
 }
 
@@ -55,7 +61,9 @@ impl Open {
     /// Sends `GET target` as one of `caller`'s calls.
     pub(crate) fn send(address: &str, target: &str, caller: &Caller) -> Self {
         let mut stream = TcpStream::connect(address).expect("the toy listens");
-        let Caller { trace_id, span_id } = caller;
+        let Caller {
+            trace_id, span_id, ..
+        } = caller;
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: e2e\r\ntraceparent: 00-{trace_id}-{span_id}-01\r\n\r\n"
         );

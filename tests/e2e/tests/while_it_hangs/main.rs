@@ -4,7 +4,9 @@
 //! Everything is real: a service, the Collector with the `otel-collector.yaml` that we ship, Jaeger.
 
 mod http;
+mod outage;
 mod process;
+mod sampling;
 mod servers;
 mod silent;
 mod toy;
@@ -41,6 +43,9 @@ fn a_runaway_is_found_while_it_hangs() {
     a_call_is_found_and_its_other_end_knows_of_it(&servers, &directory.path().join("calling"));
     the_end_of_a_slow_request_is_told(&servers, &directory.path().join("slow"));
     a_dead_collector_harms_nobody(&mut servers, &directory.path().join("alone"));
+    outage::nothing_is_lost(&mut servers, &directory.path().join("outage"));
+    sampling::a_late_marker_is_kept(&servers);
+    sampling::all_spans_are_counted(&servers);
 }
 
 fn nothing_is_found_without_redhanded(servers: &Servers, directory: &Path) {
@@ -277,7 +282,7 @@ fn is_as_expected(caught: &Report, named: &Report, toy: &Toy, expected: &Expecte
 }
 
 /// The span that tells of a runaway.
-fn marker(servers: &Servers, caller: &Caller) -> Span {
+pub(crate) fn marker(servers: &Servers, caller: &Caller) -> Span {
     until("it is in Jaeger", SOON, || {
         let is_it =
             |span: &Span| span.name() == "redhanded.caught" && span.trace_id() == caller.trace_id;
@@ -353,29 +358,11 @@ fn a_dead_collector_harms_nobody(servers: &mut Servers, directory: &Path) {
     servers.restart_collector();
     marker(servers, &Caller::new(6));
 
-    eprintln!("kill -9 the Collector, for longer than the exporter tries");
-    servers.kill_collector();
-    caught_as_ever(&mut toy, &mut open, &Caller::new(7));
-    // The next record that is written carries it: another look at one that hangs.
-    until("its loss is counted", 2 * SOON, || {
-        assert_eq!(toy.get("/hello"), "hello", "the others are served");
-        toy.reports()
-            .into_iter()
-            .find(|report| report.lost.events > 0)
-    });
-    servers.restart_collector();
-    let last = Caller::new(8);
-    caught_as_ever(&mut toy, &mut open, &last);
-    let lost = marker(servers, &last).tag("redhanded.lost");
-    assert!(
-        lost.parse().is_ok_and(|lost: u64| lost > 0),
-        "the loss is in Jaeger too: {lost:?}"
-    );
     open.iter_mut().for_each(Open::still_hangs);
 }
 
 /// One more runaway; it is in the log, and everybody else is served.
-fn caught_as_ever(toy: &mut Toy, open: &mut Vec<Open>, caller: &Caller) {
+pub(crate) fn caught_as_ever(toy: &mut Toy, open: &mut Vec<Open>, caller: &Caller) {
     open.push(toy.send("/pending/1", caller));
     toy.report(Event::Caught, caller);
     assert_eq!(toy.get("/hello"), "hello");

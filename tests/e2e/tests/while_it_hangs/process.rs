@@ -32,6 +32,17 @@ impl Process {
         self.child.wait().expect("it is ours");
     }
 
+    /// Stops it, or lets it go on: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(
+            sent.expect("kill starts").success(),
+            "{signal} to {}",
+            self.name
+        );
+    }
+
     /// Whether it has ended by itself, which none of ours should.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is ours").is_some()

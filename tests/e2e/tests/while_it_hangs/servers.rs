@@ -96,6 +96,78 @@ impl Servers {
         self.wait_for_collector();
     }
 
+    /// Stops it, as `kill -STOP` does: the kernel accepts its connections, and nobody answers.
+    pub(crate) fn stop_collector(&self) {
+        self.collector.signal("STOP");
+    }
+
+    pub(crate) fn continue_collector(&self) {
+        self.collector.signal("CONT");
+    }
+
+    /// What listens in the dead Collector's place, and answers nothing.
+    pub(crate) fn black_hole(&self) -> TcpListener {
+        let address = self.address("REDHANDED_COLLECTOR_HTTP");
+        TcpListener::bind(address).expect("the Collector's address is free")
+    }
+
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` where the protocol is gRPC.
+    pub(crate) fn otlp_grpc(&self) -> String {
+        format!("http://{}", self.address("REDHANDED_COLLECTOR_GRPC"))
+    }
+
+    /// The metrics that the Collector makes of spans, as a Prometheus fetches them.
+    pub(crate) fn metrics(&self) -> String {
+        let url = format!(
+            "http://{}/metrics",
+            self.address("REDHANDED_COLLECTOR_METRICS")
+        );
+        http::get(&url).map_or_else(String::new, |(_, body)| body)
+    }
+
+    /// The Collector's metrics of itself.
+    pub(crate) fn telemetry(&self) -> String {
+        let port = self.address("REDHANDED_COLLECTOR_TELEMETRY_PORT");
+        http::get(&format!("http://127.0.0.1:{port}/metrics"))
+            .map_or_else(String::new, |(_, body)| body)
+    }
+
+    /// Sends one span of a trace, as some other service would.
+    pub(crate) fn send(&self, trace_id: &str, span_id: &str, name: &str, runaway: bool) {
+        let mut span = serde_json::json!({
+            "traceId": trace_id, "spanId": span_id, "name": name, "kind": 2,
+            "startTimeUnixNano": "1782871384000000000", "endTimeUnixNano": "1782871384001000000",
+        });
+        if runaway {
+            span["attributes"] =
+                serde_json::json!([{"key": "runaway", "value": {"boolValue": true}}]);
+        }
+        let service =
+            serde_json::json!([{"key": "service.name", "value": {"stringValue": "other"}}]);
+        let request = serde_json::json!({"resourceSpans": [{
+            "resource": {"attributes": service}, "scopeSpans": [{"spans": [span]}],
+        }]});
+        let url = format!("{}/v1/traces", self.otlp());
+        assert_eq!(http::post(&url, &request.to_string()), Some(200));
+    }
+
+    /// The names of a trace's spans in Jaeger.
+    pub(crate) fn trace(&self, trace_id: &str) -> Vec<String> {
+        let query = self.address("REDHANDED_JAEGER_QUERY");
+        let Some((200, body)) = http::get(&format!("http://{query}/api/traces/{trace_id}")) else {
+            return Vec::new();
+        };
+        let found: Value = serde_json::from_str(&body).expect("Jaeger answers with JSON");
+        let spans = found["data"][0]["spans"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        spans
+            .into_iter()
+            .map(|span| Span(span).name().to_owned())
+            .collect()
+    }
+
     /// For `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) fn otlp(&self) -> String {
         format!("http://{}", self.address("REDHANDED_COLLECTOR_HTTP"))
@@ -146,6 +218,13 @@ fn start_collector(
     collector
         .arg("--config")
         .arg(repository().join("otel-collector.yaml"));
+    // What is shipped, in less time.
+    for quicker in [
+        "processors::tail_sampling::decision_wait: 1s",
+        "connectors::spanmetrics::metrics_flush_interval: 500ms",
+    ] {
+        collector.arg("--config").arg(format!("yaml:{quicker}"));
+    }
     Process::start(
         "collector",
         collector.envs(environment.iter().cloned()),
@@ -155,9 +234,10 @@ fn start_collector(
 
 /// Free addresses of all listeners, and a directory for the queue.
 fn environment(directory: &Path) -> Vec<(&'static str, String)> {
-    const ADDRESSES: [&str; 7] = [
+    const ADDRESSES: [&str; 8] = [
         "REDHANDED_COLLECTOR_GRPC",
         "REDHANDED_COLLECTOR_HTTP",
+        "REDHANDED_COLLECTOR_METRICS",
         "REDHANDED_JAEGER_OTLP",
         "REDHANDED_JAEGER_OTLP_HTTP",
         "REDHANDED_JAEGER_QUERY",

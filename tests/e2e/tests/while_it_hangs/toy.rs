@@ -34,6 +34,19 @@ impl Toy {
         )
     }
 
+    /// Watched, with what else its environment says.
+    pub(crate) fn told(directory: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start(
+            directory,
+            command(directory).envs(environment.iter().copied()),
+        )
+    }
+
+    /// Ends it as the kernel would, without a word.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// The same without redhanded.
     pub(crate) fn unwatched(directory: &Path, otlp: &str) -> Self {
         let mut command = command(directory);
