@@ -33,12 +33,18 @@ fn a_threshold_of_zero() {
 
 #[test]
 fn variables_of_ours_that_make_no_sense() {
-    let cases: [(&str, &str, &[&str]); 6] = [
+    let cases: [(&str, &str, &[&str]); 8] = [
         ("REDHANDED_SLOW_AFTER", "soon", &["2s", "500ms"]),
         ("REDHANDED_SLOW_AFTER", "0s", &["above zero"]),
         ("REDHANDED_SLOW_AFTER", "", &["500ms"]),
         ("REDHANDED_SLOW_LOG", "", &["path", "stderr"]),
         ("REDHANDED_LOG", "loud", &["off, warn or info"]),
+        ("REDHANDED_SPOOL", "", &["a directory", "or off"]),
+        (
+            "REDHANDED_SPOOL",
+            "/proc/none/spool",
+            &["a directory that can be made, written and locked, or off"],
+        ),
         (
             "REDHANDED_SLOW_LOG",
             "/does/not/exist/slow.jsonl",
