@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::routing::get;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
-use redhanded::Redhanded;
+use redhanded::{Builder, FlightRecorder, Redhanded};
 use std::time::Duration;
 use tower::ServiceExt;
 use tower::layer::util::Identity;
@@ -19,13 +19,15 @@ pub enum Around {
     Bare,
     /// A layer that does nothing: axum's own price for `.layer()`.
     Identity,
-    /// redhanded with everything on.
+    /// redhanded as it comes.
     Redhanded,
+    /// The same with a flight recorder.
+    Recorded,
 }
 
 impl Around {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 3] = [Self::Bare, Self::Identity, Self::Redhanded];
+    pub const ALL: [Self; 4] = [Self::Bare, Self::Identity, Self::Redhanded, Self::Recorded];
 
     /// By the name that the command line uses.
     pub fn by_name(name: &str) -> Option<Self> {
@@ -38,6 +40,7 @@ impl Around {
             Self::Bare => "bare",
             Self::Identity => "identity",
             Self::Redhanded => "redhanded",
+            Self::Recorded => "recorded",
         }
     }
 
@@ -51,16 +54,30 @@ impl Around {
         let app = match self {
             Self::Bare => app,
             Self::Identity => app.layer(Identity::new()),
-            Self::Redhanded => {
-                let builder = Redhanded::builder("bench")
-                    .slow_after(Duration::from_secs(30))
-                    .slow_log_to_stderr();
-                app.layer(builder.install().expect("an install").layer())
+            Self::Redhanded => watched(app, builder()),
+            Self::Recorded => {
+                let name = format!("redhanded-bench-{}.rh", std::process::id());
+                let path = std::env::temp_dir().join(name);
+                let recorder = FlightRecorder::new(&path).records(64);
+                let app = watched(app, builder().flight_recorder(recorder));
+                // It is mapped, and nobody is to find it.
+                std::fs::remove_file(path).expect("it was just made");
+                app
             }
         };
         // As axum::serve does it: without a state, axum would apply every layer anew per request.
         app.with_state(())
     }
+}
+
+fn builder() -> Builder {
+    Redhanded::builder("bench")
+        .slow_after(Duration::from_secs(30))
+        .slow_log_to_stderr()
+}
+
+fn watched(app: Router, builder: Builder) -> Router {
+    app.layer(builder.install().expect("an install").layer())
 }
 
 /// A request as `wrk` sends it.
@@ -109,7 +126,7 @@ pub fn requests() -> Result<(), Box<dyn std::error::Error>> {
     let around = args
         .next()
         .and_then(|a| Around::by_name(&a))
-        .ok_or("bare, identity or redhanded?")?;
+        .ok_or("bare, identity, redhanded or recorded?")?;
     let count = args.next().ok_or("how many?")?.parse()?;
     let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

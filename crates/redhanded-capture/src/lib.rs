@@ -50,12 +50,15 @@ mod names;
 mod outlook;
 mod raw;
 mod reach;
+#[cfg(unix)]
+mod recorder;
 mod sampler;
 mod sockets;
 mod symbols;
 mod sys;
 mod syscall;
 mod thread;
+mod url_marks;
 mod wait;
 mod waiting;
 
@@ -65,10 +68,13 @@ pub use leaf::{classify_leaf, futures_of, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use reach::{Object, Reach};
+#[cfg(unix)]
+pub use recorder::map_words;
 pub use sampler::Sampler;
 pub use sockets::{ConnectionSeen, SocketSeen, sockets_behind, sockets_to};
 pub use symbols::Symbolizer;
 pub use syscall::Syscall;
 pub use thread::Thread;
+pub use url_marks::UrlMarks;
 pub use wait::{SleepsOn, any_waits_for_a_peer, peer_of, sleeps_on, waits_for};
 pub use waiting::{Leaf, LeafKind, PollOutcome, Waiting, capture_poll, original};

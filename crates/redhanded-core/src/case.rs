@@ -2,6 +2,7 @@
 
 use crate::calls::CallState;
 use crate::copied::TraceIds;
+use crate::recorder::note::RecordAt;
 use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
 use crate::verdict::Observed;
@@ -35,6 +36,8 @@ pub(crate) struct Case {
     pub(crate) labels: Vec<Label>,
     pub(crate) children: Vec<ChildSeen>,
     pub(crate) trace: TraceIds,
+    /// Its record in the flight recorder.
+    pub(crate) record: Option<RecordAt>,
     pub(crate) phase: Phase,
     pub(crate) at: SystemTime,
     pub(crate) started: SystemTime,

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Where the slow-request log goes when nobody says otherwise.
 pub const DEFAULT_LOG: &str = "slow-requests.jsonl";
 
+/// Names the flight recorder's file, or switches it off.
+const FLIGHT_RECORDER: &str = "REDHANDED_FLIGHT_RECORDER";
+
 /// Everything an install needs to know. Made by the facade's builder.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -35,6 +38,93 @@ pub struct Config {
     pub diagnostics: Diagnostics,
     /// When a process is unfit, and who may ask.
     pub health: HealthRules,
+    /// The file that tells what was in flight if the process is killed.
+    pub flight_recorder: Option<FlightRecorder>,
+}
+
+/// A file with a record for each request in flight, which outlives the process.
+///
+/// Whatever kills the process, what the file says stays: it is in the kernel's memory from the moment it is stored. A
+/// power cut or a crash of the machine leaves only what was written to the disk by then:
+/// [`sync_every`](Self::sync_every). On a file system in memory (`/run`, `/dev/shm`) a disk that hangs or fills up can hold up
+/// nobody; on a disk the kernel may let a request wait while it writes its page back, as it does with any mapped file.
+///
+/// ```
+/// use redhanded_core::FlightRecorder;
+/// use std::time::Duration;
+/// let recorder = FlightRecorder::new("/run/app/requests.rh")
+///     .records(10_000)
+///     .sync_every(Duration::from_secs(5));
+/// # let _ = recorder;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlightRecorder {
+    pub(crate) path: PathBuf,
+    pub(crate) records: usize,
+    pub(crate) sync_every: Option<Duration>,
+    /// What named the path, if it was not code.
+    pub(crate) variable: Option<&'static str>,
+}
+
+impl FlightRecorder {
+    /// How many requests in flight have a record when nobody says otherwise.
+    pub const RECORDS: usize = 4096;
+
+    /// At `path`, in a directory that exists. Each process needs a path of its own.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            records: Self::RECORDS,
+            sync_every: None,
+            variable: None,
+        }
+    }
+
+    /// How many requests in flight have a record, of 2 KiB each, all of which is allocated at the start. Default:
+    /// 4,096. From one to 1,048,576. Requests beyond that run unrecorded, and are counted.
+    #[must_use]
+    pub fn records(mut self, records: usize) -> Self {
+        self.records = records;
+        self
+    }
+
+    /// Writes it to the disk so often while requests are in flight, on a thread of its own: for a power cut, which
+    /// otherwise leaves what the kernel happened to have written. Default: never. No shorter than 10 ms.
+    #[must_use]
+    pub fn sync_every(mut self, interval: Duration) -> Self {
+        self.sync_every = Some(interval);
+        self
+    }
+
+    /// What was asked for, in the words of whoever did.
+    pub(crate) fn said(&self) -> String {
+        match self.variable {
+            Some(variable) => format!("{variable}={:?}: the flight recorder's file", self.path),
+            None => format!("the flight recorder's file {:?}", self.path),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let most = redhanded_report::recorder::layout::MOST_RECORDS;
+        if self.records == 0 || self.records > most {
+            return Err(Error::config(format!(
+                "FlightRecorder::records({}) is not accepted; give a number from 1 to {most}",
+                self.records
+            )));
+        }
+        match self.sync_every {
+            Some(every) if every < Duration::from_millis(10) => Err(Error::config(format!(
+                "FlightRecorder::sync_every({every:?}) is not accepted; give 10 ms or more"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<P: Into<PathBuf>> From<P> for FlightRecorder {
+    fn from(path: P) -> Self {
+        Self::new(path)
+    }
 }
 
 /// When a process is unfit for requests, and where load balancers ask.
@@ -121,6 +211,7 @@ impl Config {
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),
+            flight_recorder: None,
         }
     }
 
@@ -154,14 +245,13 @@ impl Config {
         self.headers
             .iter_mut()
             .for_each(|h| h.make_ascii_lowercase());
-        let mut warnings = self.apply_resource(&env);
-        if env("REDHANDED_FLIGHT_RECORDER").is_some() {
-            warnings.push(
-                "REDHANDED_FLIGHT_RECORDER is ignored: this version has no flight recorder"
-                    .to_owned(),
-            );
+        if let Some(value) = env(FLIGHT_RECORDER) {
+            self.flight_recorder = flight_recorder(&value, self.flight_recorder.take())?;
         }
-        Ok(warnings)
+        if let Some(recorder) = &self.flight_recorder {
+            recorder.check()?;
+        }
+        Ok(self.apply_resource(&env))
     }
 
     /// What is different about `route`, or a job of that name.
@@ -242,6 +332,25 @@ fn log(value: &str) -> Result<Log, Error> {
         "stderr" => Ok(Log::Stderr),
         path => Ok(Log::Path(path.into())),
     }
+}
+
+/// The path changes, and whatever else code has said stays.
+fn flight_recorder(
+    value: &str,
+    said: Option<FlightRecorder>,
+) -> Result<Option<FlightRecorder>, Error> {
+    if matches!(value, "" | "off") {
+        return Ok(None);
+    }
+    if value.contains('\u{fffd}') || value.ends_with('/') {
+        return Err(Error::config(format!(
+            "{FLIGHT_RECORDER}={value:?} is not accepted; give the path of a file in UTF-8, such as /run/app/requests.rh, or off"
+        )));
+    }
+    let mut recorder = said.unwrap_or_else(|| FlightRecorder::new(value));
+    recorder.path = value.into();
+    recorder.variable = Some(FLIGHT_RECORDER);
+    Ok(Some(recorder))
 }
 
 fn listen(name: &str, value: &str) -> Result<Option<SocketAddr>, Error> {
@@ -388,6 +497,47 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_environment_names_the_flight_recorder_or_switches_it_off() {
+        const NAME: &str = "REDHANDED_FLIGHT_RECORDER";
+        let (config, _) = with(NAME, "/run/a.rh").unwrap();
+        assert_eq!(
+            config.flight_recorder.unwrap().path,
+            PathBuf::from("/run/a.rh")
+        );
+        let resolved = |value: &str| {
+            let mut config = Config::new("app");
+            config.flight_recorder = Some(FlightRecorder::new("code.rh").records(7));
+            config
+                .resolve(|n| (n == NAME).then(|| value.to_owned()))
+                .map(|_| config.flight_recorder)
+        };
+        let changed = resolved("env.rh").unwrap().unwrap();
+        assert_eq!(
+            (changed.path, changed.records),
+            (PathBuf::from("env.rh"), 7)
+        );
+        for off in ["", "off"] {
+            assert_eq!(resolved(off).unwrap(), None);
+        }
+        for bad in ["/run/", "a\u{fffd}b"] {
+            let error = resolved(bad).unwrap_err().to_string();
+            for part in [NAME, &format!("{bad:?}"), "/run/app/requests.rh, or off"] {
+                assert!(error.contains(part), "{error} lacks {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flight_recorder_without_records_is_refused() {
+        let check = |recorder: FlightRecorder| recorder.check().unwrap_err().to_string();
+        assert!(check(FlightRecorder::new("x").records(0)).contains("from 1 to 1048576"));
+        assert!(check(FlightRecorder::new("x").records(1 << 21)).contains("2097152"));
+        assert!(
+            check(FlightRecorder::new("x").sync_every(Duration::ZERO)).contains("10 ms or more")
+        );
     }
 
     #[test]

@@ -116,6 +116,11 @@ pub(crate) fn new_span_id() -> String {
 }
 
 impl TraceIds {
+    /// Trace and parent of an incoming `traceparent`; `None` if it is not valid.
+    pub(crate) fn incoming(traceparent: &[u8]) -> Option<(String, String)> {
+        parse(traceparent).map(|(trace_id, parent, _)| (trace_id, parent))
+    }
+
     /// From the incoming `traceparent`, else random; the span id is always ours.
     pub(crate) fn of(records: &[Fact]) -> Self {
         let incoming = records

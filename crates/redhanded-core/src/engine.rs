@@ -6,6 +6,7 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
 use parking_lot::RwLock;
@@ -34,18 +35,23 @@ pub struct Engine {
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
+    pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
 }
 
 impl Engine {
     /// Makes an engine whose threads do not run yet.
-    pub(crate) fn new(config: Config) -> &'static Self {
+    pub(crate) fn new(config: Config, recorder: Option<Recorder>) -> &'static Self {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let engine: &'static Self = Box::leak(Box::new(Self {
-            registry: Registry::new(index, cores.saturating_mul(2)),
+            registry: Registry::new(
+                index,
+                cores.saturating_mul(2),
+                recorder.as_ref().map(Recorder::records),
+            ),
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
@@ -56,6 +62,7 @@ impl Engine {
                 unready_ns: nanos(config.health.unready_after),
                 restart_ns: nanos(config.health.restart_after),
             }),
+            recorder,
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
             config,
@@ -118,6 +125,9 @@ impl Engine {
             let mut facts = slot.facts.append();
             facts.put(kind::ROUTE, route.as_bytes(), 128);
             facts.done();
+            if let Some(recorder) = &self.recorder {
+                recorder.begin_anew(slot);
+            }
         }
         true
     }
@@ -144,6 +154,7 @@ impl Engine {
                 panicked: ended(How::Panicked),
             },
             baseline: self.baseline.stats(),
+            unrecorded: self.recorder.as_ref().map_or(0, Recorder::unrecorded),
             ..self.counts.stats()
         }
     }
@@ -260,6 +271,8 @@ pub struct Stats {
     pub repeats: u64,
     /// Requests that ran unwatched because four million were in flight.
     pub unwatched: u64,
+    /// Requests that the flight recorder had no free record for.
+    pub unrecorded: u64,
     /// Errors inside of us that were caught and survived.
     pub internal_errors: u64,
     /// Fingerprints that were forgotten, the least seen first, because there were more than 4,096. One that
@@ -361,6 +374,7 @@ impl Counts {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),
             unwatched: self.unwatched.load(Ordering::Relaxed),
+            unrecorded: 0,
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             evicted: self.evicted.load(Ordering::Relaxed),
             ended: Ends::default(),

@@ -2,6 +2,7 @@
 
 use crate::copied::TraceIds;
 use crate::engine::Engine;
+use crate::recorder::note::RecordAt;
 use crate::registry::{Key, Slot, Stage};
 
 /// The slot of `key`, if the request that had it in `generation` still has it.
@@ -52,9 +53,14 @@ pub(crate) fn with_trace<R>(
     of: impl FnOnce(&TraceIds) -> R,
 ) -> Option<R> {
     slot.extra(generation, |extra| {
-        of(extra
-            .trace
-            .get_or_insert_with(|| TraceIds::of(&slot.facts.read())))
+        let ids = extra.trace.get_or_insert_with(|| {
+            let ids = TraceIds::of(&slot.facts.read());
+            if let Some(record) = RecordAt::of(slot) {
+                record.trace(&ids);
+            }
+            ids
+        });
+        of(ids)
     })
 }
 

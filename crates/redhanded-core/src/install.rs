@@ -6,6 +6,8 @@ use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log};
 use crate::engine::{Engine, Stats, nanos};
 use crate::health::{Bound, Health, Notifier, serve};
 use crate::memory::keep_own_books;
+use crate::recorder::{self, Opened, Recorder, Untold};
+use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{Limits, Progress, SlowLog, Target, Writer};
 use crate::watchdog::Watchdog;
@@ -33,6 +35,7 @@ pub struct Installed {
     sinks: Arc<[Box<dyn Sink>]>,
     log: Progress,
     log_note: Arc<str>,
+    recorder_note: Arc<str>,
     abilities: Arc<str>,
     bound: Bound,
     tells_systemd: bool,
@@ -64,16 +67,21 @@ pub fn install(
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
     let rules = config.health;
-    let engine = Engine::new(config);
+    let (recorder, untold) = open_recorder(&config, &mut warnings)?;
+    let recorder_note = note_of_recorder(recorder.as_ref(), &untold);
+    let engine = Engine::new(config, recorder);
     let bound = answer_checks(engine, rules).inspect_err(|_| engine.end())?;
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let (clerk, messages) = sync_channel(QUEUE);
-    let filing = Clerk::new(engine, log, sinks.clone());
+    let filing = Clerk::new(engine, log, sinks.clone(), untold);
     spawn("redhanded-log", move || {
         keep_own_books();
         writer.run();
     })?;
     spawn("redhanded-clerk", move || filing.run(&messages))?;
+    if let Some(sync) = engine.recorder.as_ref().and_then(|r| r.sync_thread()) {
+        spawn("redhanded-sync", sync)?;
+    }
     let sampler = Sampler::new();
     let abilities = describe(&sampler.abilities()).into();
     let watching = clerk.clone();
@@ -89,12 +97,45 @@ pub fn install(
             sinks,
             log: progress,
             log_note: log_note.into(),
+            recorder_note: recorder_note.into(),
             abilities,
             bound,
             tells_systemd,
         },
         warnings,
     ))
+}
+
+/// The flight recorder, if one is asked for, and what processes that are dead have left in its place.
+fn open_recorder(
+    config: &Config,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Recorder>, Vec<Untold>), Error> {
+    let Some(asked) = &config.flight_recorder else {
+        return Ok((None, Vec::new()));
+    };
+    let redactor = Redactor::new(&config.secret_keys);
+    let Opened {
+        recorder,
+        untold,
+        notes,
+    } = recorder::open(asked, &config.service, redactor)?;
+    warnings.extend(notes);
+    Ok((Some(recorder), untold))
+}
+
+/// Where the recorder is and how many died last time, as a person wants to read it.
+fn note_of_recorder(recorder: Option<&Recorder>, untold: &[Untold]) -> String {
+    let Some(recorder) = recorder else {
+        return String::new();
+    };
+    let at = recorder.path().display();
+    let died: usize = untold.iter().map(|untold| untold.died).sum();
+    match untold.len() {
+        0 => format!("flight recorder {at}"),
+        1 => format!("flight recorder {at}, {died} in flight when the last process ended"),
+        n => format!("flight recorder {at}, {died} in flight when the last {n} processes ended"),
+    }
 }
 
 /// Answers health checks where that is asked for.
@@ -200,6 +241,12 @@ impl Installed {
         &self.log_note
     }
 
+    /// Where the flight recorder is, and how many requests were in flight when the last process ended, in one phrase;
+    /// empty without one.
+    pub fn flight_recorder(&self) -> &str {
+        &self.recorder_note
+    }
+
     /// How this process is, as the watchdog sees it.
     pub fn health(&self) -> Health {
         self.engine.health()
@@ -264,8 +311,13 @@ impl Installed {
     pub fn shutdown(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         self.look_before_the_end(deadline);
+        let first = !self.engine.has_ended();
         self.engine.end();
-        self.flush(until.saturating_duration_since(Instant::now()))
+        let flushed = self.flush(until.saturating_duration_since(Instant::now()));
+        if let Some(recorder) = self.engine.recorder.as_ref().filter(|_| first) {
+            recorder.shut_down(monotonic_ns());
+        }
+        flushed
     }
 
     /// Half of the time is left for what comes of it.

@@ -28,6 +28,7 @@ mod install;
 mod memory;
 mod outbound;
 mod pulse;
+mod recorder;
 mod redact;
 mod referred;
 mod registry;
@@ -44,7 +45,9 @@ mod worker;
 pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
-pub use config::{Config, DEFAULT_LOG, Diagnostics, Error, HealthRules, Log, RouteRule};
+pub use config::{
+    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule,
+};
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};

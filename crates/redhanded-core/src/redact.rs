@@ -65,6 +65,11 @@ impl Redactor {
         self.is_secret(key.as_bytes(), Plus::IsPlus)
     }
 
+    /// Whether a parameter of the template `route` has the name of a secret.
+    pub(crate) fn has_secret_parameter(&self, route: &str) -> bool {
+        route::names(route).any(|name| self.is_secret_key(name))
+    }
+
     /// A query as sent, without the question mark: keys kept, secrets out, every byte printable.
     pub(crate) fn query(&self, raw: &[u8]) -> String {
         let pairs = raw.split(|byte| *byte == b'&').map(|pair| {

@@ -174,10 +174,13 @@ impl Engine {
         let mut facts = slot.facts.rewrite();
         let route = fill(slot, &mut facts);
         facts.done();
-        if let Some(route) = route
-            && !worker.pace.passes(route)
-        {
-            self.baseline.pick(slot, &worker.pace, route);
+        if let Some(route) = route {
+            if !worker.pace.passes(route) {
+                self.baseline.pick(slot, &worker.pace, route);
+            }
+            if let Some(recorder) = &self.recorder {
+                recorder.begin(slot);
+            }
         }
         slot.open();
         self.unpark();
@@ -463,6 +466,7 @@ fn captured<R>(
 fn close(slot: &'static Slot, how: How) {
     slot.set_how(how);
     slot.count_end();
+    slot.end_record();
     if is_counting() {
         memory::close(slot);
     }

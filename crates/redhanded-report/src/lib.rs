@@ -20,6 +20,7 @@ mod common;
 mod evidence;
 mod feature;
 mod page;
+pub mod recorder;
 mod report;
 mod request;
 mod stack;
@@ -33,7 +34,7 @@ pub use evidence::{
 };
 pub use feature::{Feature, FeatureKind, features};
 pub use page::{Style, duration, headline, page, shown};
-pub use report::{Action, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
+pub use report::{Action, Died, Event, How, Lost, Outcome, Phase, Report, SCHEMA, Service};
 pub use request::{Params, Request};
 pub use stack::{Frame, Stack, StackKind};
 pub use verdict::{

@@ -75,6 +75,9 @@ pub struct Report {
     /// How it ended; only in [`Event::Ended`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// What is known of the death of its process; only in [`Event::Died`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub died: Option<Died>,
     /// What this process had to drop so far; all zero in a healthy life.
     #[serde(default)]
     pub lost: Lost,
@@ -190,6 +193,23 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// Its whole life in milliseconds.
     pub total_ms: f64,
+}
+
+/// The death of the process that a request was in flight in, as its flight recorder tells. In such a record `service`
+/// is that process, `time` is when the next one found it, and `elapsed_ms` ends at `last_seen`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Died {
+    /// The last sign of life of the process: RFC 3339, microseconds, UTC. It lived on for a moment at most while
+    /// requests were in flight: the watchdog's next round.
+    pub last_seen: String,
+    /// The request had been caught: the log has lines with the same id, unless they were lost with the process.
+    #[serde(default)]
+    pub caught: bool,
+    /// The process was shut down in good order and ended before the request did; otherwise it was killed.
+    #[serde(default)]
+    pub shut_down: bool,
 }
 
 /// The way a request ended.

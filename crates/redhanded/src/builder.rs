@@ -4,7 +4,7 @@ use crate::callback::Callback;
 use crate::export::Wish;
 use crate::install::Redhanded;
 use redhanded_core::sink::Sink;
-use redhanded_core::{Config, Error, Log, RouteRule};
+use redhanded_core::{Config, Error, FlightRecorder, Log, RouteRule};
 use redhanded_report::Report;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -227,6 +227,27 @@ impl Builder {
     /// or the watchdog itself. Default: 30 s.
     pub fn restart_after(mut self, threshold: Duration) -> Self {
         self.config.health.restart_after = threshold;
+        self
+    }
+
+    /// Keeps a file with a record for each request in flight, which tells after `kill -9`, an OOM kill, an abort or a
+    /// segmentation fault what this process was doing; the next start files those requests as `died` in the
+    /// slow-request log. Default: none. `REDHANDED_FLIGHT_RECORDER` is stronger.
+    ///
+    /// Takes a path, or a [`FlightRecorder`] for more. The directory must exist; the file is made with mode 0600 and all
+    /// of its space (8 MiB by default), and may be there from an earlier process. Best is a directory in memory that
+    /// outlives the process, such as `/run/app`.
+    ///
+    /// ```
+    /// use redhanded::{FlightRecorder, Redhanded};
+    /// use std::time::Duration;
+    /// let builder = Redhanded::builder("app").flight_recorder("/run/app/requests.rh");
+    /// let larger = FlightRecorder::new("/var/lib/app/requests.rh").records(20_000).sync_every(Duration::from_secs(5));
+    /// let builder = Redhanded::builder("app").flight_recorder(larger);
+    /// # let _ = builder;
+    /// ```
+    pub fn flight_recorder(mut self, recorder: impl Into<FlightRecorder>) -> Self {
+        self.config.flight_recorder = Some(recorder.into());
         self
     }
 

@@ -115,12 +115,11 @@ pub(crate) fn install(
     if diagnostics >= Diagnostics::Info {
         let (name, after) = announced;
         let abilities = installed.abilities();
-        let checks = match installed.checks() {
-            checks if checks.is_empty() => checks,
-            checks => format!("{checks}; "),
-        };
+        let part = |text: String| if text.is_empty() { text } else { text + "; " };
+        let checks = part(installed.checks());
+        let recorder = part(installed.flight_recorder().to_owned());
         eprintln!(
-            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {checks}{abilities}",
+            "redhanded: watching {name}, slow after {after:?}; reports to {}; {}; {recorder}{checks}{abilities}",
             installed.log(),
             export.note
         );

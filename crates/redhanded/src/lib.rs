@@ -66,7 +66,7 @@ pub use outbound::{
 };
 #[cfg(feature = "connect")]
 pub use redhanded_connect as connect;
-pub use redhanded_core::{Asked, Ends, Error, Stats, sink};
+pub use redhanded_core::{Asked, Ends, Error, FlightRecorder, Stats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
     ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,

@@ -35,7 +35,7 @@ fn targets(engine: &'static Engine, route: &str) -> Vec<Vec<u8>> {
 }
 
 fn engine() -> &'static Engine {
-    Engine::new(Config::new("baseline"))
+    Engine::new(Config::new("baseline"), None)
 }
 
 #[test]

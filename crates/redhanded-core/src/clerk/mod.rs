@@ -6,6 +6,7 @@ mod calls;
 mod children;
 mod compare;
 mod connection;
+mod died;
 mod growth;
 mod holder;
 mod host;
@@ -19,16 +20,19 @@ use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::memory;
+use crate::recorder::Untold;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
 use compare::Compare;
+use died::Telling;
 use naming::Namer;
 use redhanded_report::{Class, Confidence, Event, Phase, Report, Role, Stack, Verdict};
 use remembered::Remembered;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// The clerk of one install.
 pub(crate) struct Clerk {
@@ -39,11 +43,18 @@ pub(crate) struct Clerk {
     namer: Namer,
     remembered: Remembered,
     compare: Compare,
+    telling: Telling,
     log_lost: u64,
 }
 
 impl Clerk {
-    pub(crate) fn new(engine: &'static Engine, log: SlowLog, sinks: Arc<[Box<dyn Sink>]>) -> Self {
+    /// `untold` is what processes that are dead have left behind.
+    pub(crate) fn new(
+        engine: &'static Engine,
+        log: SlowLog,
+        sinks: Arc<[Box<dyn Sink>]>,
+        untold: Vec<Untold>,
+    ) -> Self {
         let redactor = Redactor::new(&engine.config.secret_keys);
         Self {
             engine,
@@ -53,6 +64,7 @@ impl Clerk {
             namer: Namer::new(),
             remembered: Remembered::default(),
             compare: Compare::default(),
+            telling: Telling::new(untold),
             log_lost: 0,
         }
     }
@@ -60,12 +72,34 @@ impl Clerk {
     /// Runs until the watchdog and the engine are gone. A panic of ours costs one record.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         memory::keep_own_books();
-        while let Ok(message) = messages.recv() {
+        loop {
+            let message = match self.next_of_the_dead() {
+                None => messages.recv().ok(),
+                Some(pause) => match messages.recv_timeout(pause) {
+                    Ok(message) => Some(message),
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => None,
+                },
+            };
+            let Some(message) = message else { return };
             if catch_unwind(AssertUnwindSafe(|| self.handle(message))).is_err() {
                 self.engine.counts.internal_error();
                 self.engine.counts.lost_report();
             }
         }
+    }
+
+    /// Tells some more of what died with an earlier process; how long to wait before the next, `None` when all is told.
+    fn next_of_the_dead(&mut self) -> Option<Duration> {
+        if self.telling.is_done() {
+            return None;
+        }
+        let told = catch_unwind(AssertUnwindSafe(|| self.tell_of_the_dead()));
+        told.unwrap_or_else(|_| {
+            self.engine.counts.internal_error();
+            self.telling.give_up();
+            Some(Duration::ZERO)
+        })
     }
 
     fn handle(&mut self, message: Message) {
@@ -75,6 +109,8 @@ impl Clerk {
             Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
+                // Not longer than the disk answers: what is left is found again at the next start.
+                while self.next_of_the_dead().is_some_and(|pause| pause.is_zero()) {}
                 self.count_losses();
                 let _ = done.try_send(());
             }
@@ -111,6 +147,9 @@ impl Clerk {
         let like = (case.fingerprint, route_of(&case.copied));
         self.compare
             .name_common(&mut report, like, &self.engine.baseline, is_new);
+        if let (Some(record), Some(verdict)) = (case.record, &report.verdict) {
+            record.name(&case.id, verdict);
+        }
         if raw_first {
             report.event = Event::Symbolized;
         }

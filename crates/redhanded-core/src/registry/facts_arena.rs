@@ -65,6 +65,22 @@ impl FactsArena {
         facts_in(&words)
     }
 
+    /// Shows each record to `look`, as its head and the words of its bytes.
+    #[inline]
+    pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(u64, &'a [AtomicU64])) {
+        let used = self.used.load(Ordering::Acquire) as usize;
+        let mut words = self.words.get(..used).unwrap_or_default();
+        while let Some((head, rest)) = words.split_first() {
+            let head = head.load(Ordering::Relaxed);
+            let kept = (head >> 8 & 0xff_ffff) as usize;
+            let Some((body, after)) = rest.split_at_checked(kept.div_ceil(8)) else {
+                return;
+            };
+            words = after;
+            look(head, body);
+        }
+    }
+
     /// Copies all records as they are, in place of what `words` had.
     pub(crate) fn copy_to(&self, words: &mut Vec<u64>) {
         let used = (self.used.load(Ordering::Acquire) as usize).min(WORDS);

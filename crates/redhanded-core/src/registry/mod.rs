@@ -10,14 +10,14 @@ mod facts_arena;
 mod free_list;
 mod handshake;
 mod memory;
+mod records;
 mod slot;
 
-pub(crate) use extra::{CHILDREN, Label};
-#[cfg(all(test, not(redhanded_loom)))]
-pub(crate) use facts_arena::FactsArena;
-pub(crate) use facts_arena::{ARENA_WORDS, Fact, Kind, Writer, facts_in, records_in};
+pub(crate) use extra::{CHILDREN, Extra, Label};
+pub(crate) use facts_arena::{ARENA_WORDS, Fact, FactsArena, Kind, Writer, facts_in, records_in};
 pub(crate) use handshake::After;
 pub(crate) use memory::{Grown, WORTH_TELLING};
+pub(crate) use records::{Claimed, Facts as RecordFacts, RecordUse, Records};
 pub use slot::Place;
 pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
 
@@ -56,6 +56,8 @@ pub(crate) struct Registry {
     /// Leaked on purpose: a ticket may outlive everything else, and a plain reference costs it no
     /// shared counter. Their size is bounded by what was in flight at once.
     shards: &'static [Shard],
+    /// Of the flight recorder, if there is one.
+    records: Option<&'static Records>,
 }
 
 /// Segment and chunk of a slot's index.
@@ -93,7 +95,12 @@ impl Shard {
 
     /// Adds the next segment and returns one of its slots; `None` when the shard is full.
     #[cold]
-    fn grow(&'static self, engine: u16, shard: u8) -> Option<&'static Slot> {
+    fn grow(
+        &'static self,
+        engine: u16,
+        shard: u8,
+        records: Option<&'static Records>,
+    ) -> Option<&'static Slot> {
         let mut grown = self.grown.lock();
         if let Some(slot) = self.pop() {
             return Some(slot); // somebody else was faster
@@ -105,7 +112,7 @@ impl Shard {
             let key = |s| Key::new(engine, shard, (first + c * CHUNK + s) as u32);
             Chunk {
                 due_ns,
-                slots: std::array::from_fn(|s| Slot::new(key(s), &self.free, due_ns)),
+                slots: std::array::from_fn(|s| Slot::new(key(s), &self.free, due_ns, records)),
             }
         };
         let chunks: &'static [Chunk] = Box::leak((0..1 << *grown).map(chunk).collect());
@@ -129,10 +136,11 @@ impl Shard {
 
 impl Registry {
     /// A registry whose keys carry `engine`, with `shards` (rounded up to a power of two) free lists.
-    pub(crate) fn new(engine: u16, shards: usize) -> Self {
+    pub(crate) fn new(engine: u16, shards: usize, records: Option<&'static Records>) -> Self {
         let shards = shards.clamp(1, 64).next_power_of_two();
         Self {
             engine,
+            records,
             shards: Box::leak((0..shards).map(|_| Shard::new()).collect()),
         }
     }
@@ -154,7 +162,7 @@ impl Registry {
         let shard = self.shards.get(number)?;
         let slot = shard
             .pop()
-            .or_else(|| shard.grow(self.engine, number as u8))?;
+            .or_else(|| shard.grow(self.engine, number as u8, self.records))?;
         slot.prepare(started_ns, slow_after_ns);
         Some(slot)
     }
@@ -235,7 +243,7 @@ mod tests {
 
     #[test]
     fn slots_come_back_and_the_registry_does_not_grow() {
-        let registry = Registry::new(0, 1);
+        let registry = Registry::new(0, 1, None);
         let mut keys = std::collections::HashSet::new();
         for round in 0..1000u64 {
             let taken: Vec<_> = (0..100)
@@ -261,7 +269,7 @@ mod tests {
 
     #[test]
     fn only_what_is_due_is_shown() {
-        let registry = Registry::new(0, 1);
+        let registry = Registry::new(0, 1, None);
         let slots: Vec<_> = (0..200u64)
             .map(|i| registry.take(0, i, 1000).unwrap())
             .collect();

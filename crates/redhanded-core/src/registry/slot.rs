@@ -5,6 +5,7 @@ use super::facts_arena::FactsArena;
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
+use super::records::{RecordUse, Records};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redhanded_capture::Waiting;
@@ -212,6 +213,13 @@ pub(crate) struct Slot {
     future: [AtomicU64; 2],
     /// The [`pulse`](crate::pulse) when it was pending last, in a poll that nobody had asked for.
     rests_since_ns: AtomicU64,
+    /// The flight recorder's, if there is one.
+    records: Option<&'static Records>,
+    /// The record that it has there, plus one, and the state that it was left in.
+    own_record: AtomicU32,
+    record_state: AtomicU64,
+    /// The record that tells of the request that is here, plus one; zero if none does.
+    recorded: AtomicU32,
     pub(crate) waker: Mutex<Option<Waker>>,
     pub(crate) mailbox: Mutex<Option<Box<Mail>>>,
     pub(crate) facts: FactsArena,
@@ -225,11 +233,20 @@ impl Linked for Slot {
 }
 
 impl Slot {
-    pub(super) fn new(key: Key, home: &'static FreeList, chunk_due_ns: &'static ChunkDue) -> Self {
+    pub(super) fn new(
+        key: Key,
+        home: &'static FreeList,
+        chunk_due_ns: &'static ChunkDue,
+        records: Option<&'static Records>,
+    ) -> Self {
         Self {
             key,
             home,
             chunk_due_ns,
+            records,
+            own_record: AtomicU32::new(0),
+            record_state: AtomicU64::new(0),
+            recorded: AtomicU32::new(0),
             hand: Handshake::new(),
             link: Link::new(),
             poll: AtomicU64::new(0),
@@ -523,6 +540,47 @@ impl Slot {
         let size = word as u32 as usize;
         ((word >> 32) as u32 == self.hand.generation() && size > 0)
             .then_some(Place { address, size })
+    }
+
+    #[inline]
+    pub(super) fn own_record(&self) -> u32 {
+        self.own_record.load(Ordering::Relaxed)
+    }
+    pub(super) fn set_own_record(&self, own: u32) {
+        self.own_record.store(own, Ordering::Relaxed);
+    }
+    #[inline]
+    pub(super) fn record_state(&self) -> u64 {
+        self.record_state.load(Ordering::Relaxed)
+    }
+    #[inline]
+    pub(super) fn set_record_state(&self, state: u64) {
+        self.record_state.store(state, Ordering::Relaxed);
+    }
+    #[inline]
+    pub(super) fn recorded(&self) -> u32 {
+        self.recorded.load(Ordering::Relaxed)
+    }
+    #[inline]
+    pub(super) fn set_recorded(&self, recorded: u32) {
+        self.recorded.store(recorded, Ordering::Relaxed);
+    }
+
+    /// The flight recorder's records, and the one that tells of the request that is here.
+    pub(crate) fn record(&self) -> Option<(&'static Records, RecordUse)> {
+        let records = self.records?;
+        Some((records, records.of(self)?))
+    }
+
+    /// The request that is here has ended: its record says so.
+    #[inline]
+    pub(crate) fn end_record(&self) {
+        let recorded = self.recorded();
+        if recorded != 0
+            && let Some(records) = self.records
+        {
+            records.free(self, recorded);
+        }
     }
 
     /// Puts a slot back that is the caller's alone. What was left in it is dropped last, when the

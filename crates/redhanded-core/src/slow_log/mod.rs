@@ -122,6 +122,17 @@ impl SlowLog {
         self.desk.append(record)
     }
 
+    /// Hands in several records at once, all or none, and waits for the disk as for one. The number of the last line,
+    /// or `None` where there is no room for all of them yet; nothing is dropped then.
+    pub(crate) fn append_all(&self, records: &[Vec<u8>]) -> Option<u64> {
+        self.desk.append_all(records)
+    }
+
+    /// Whether the disk has the line of that number.
+    pub(crate) fn is_durable(&self, number: u64) -> bool {
+        self.desk.is_durable(number)
+    }
+
     /// Writes the waiting line `number` anew; `false` when the disk has it already, or is being asked to
     /// take it at this moment.
     pub(crate) fn replace(&self, number: u64, record: &[u8]) -> bool {

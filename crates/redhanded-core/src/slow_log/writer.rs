@@ -97,6 +97,33 @@ impl Desk {
         }
     }
 
+    /// Hands in records, all or none, and waits for the disk once; the number of the last one. The queue need not be
+    /// empty for them, but they never take the last of the room, which is for what happens now.
+    pub(super) fn append_all(&self, records: &[Vec<u8>]) -> Option<u64> {
+        let until = Instant::now() + PATIENCE;
+        let mut state = self.state.lock();
+        let bytes: usize = records.iter().map(|record| record.len() + 1).sum();
+        if !state.queue.is_empty() && !state.queue.has_room(bytes.saturating_mul(2)) {
+            self.hurry(&mut state);
+            return None;
+        }
+        for record in records {
+            if record.len() > super::LONGEST_LINE || state.queue.push(record).is_none() {
+                state.lost += 1;
+            }
+        }
+        let last = state.queue.last();
+        self.hurry(&mut state);
+        self.wait(&mut state, until, |state| {
+            state.queue.durable() >= last || state.refused >= last
+        });
+        Some(last)
+    }
+
+    pub(super) fn is_durable(&self, number: u64) -> bool {
+        self.state.lock().queue.durable() >= number
+    }
+
     /// Waits until `enough`, not beyond `until`, and not for a disk that is silent for too long.
     fn wait(
         &self,

@@ -20,6 +20,7 @@ mod look;
 mod open_case;
 mod pauses;
 mod pool_probe;
+mod record;
 mod sockets;
 mod spinning;
 mod standing;
@@ -95,6 +96,8 @@ pub(crate) struct Watchdog {
     prepared: bool,
     /// Progress of bodies, and since when there was no more of it.
     progress: HashMap<Key, Progress>,
+    /// When all records of the flight recorder were brought up to date.
+    recorded_ns: u64,
 }
 
 /// What a body had sent when it was last seen to move.
@@ -176,6 +179,7 @@ impl Watchdog {
             idle_since_ns: None,
             prepared: false,
             progress: HashMap::new(),
+            recorded_ns: 0,
         }
     }
 
@@ -233,6 +237,7 @@ impl Watchdog {
         self.engine.health.beat(now_ns);
         self.notice_pause(now_ns); // ③
         self.clocks.note(now_ns);
+        self.keep_records(now_ns);
         let earliest = self.find_overdue(now_ns); // ③
         self.standing.notice(now_ns); // ③
         self.watch_growth(now_ns); // ③
@@ -432,6 +437,11 @@ impl Watchdog {
             return;
         };
         open.spins = health::spins(&case.verdict);
+        let slot = open.slot;
+        self.record_case(slot, &case, now_ns);
+        let Some(open) = self.open.get_mut(index) else {
+            return;
+        };
         let first = case.event == Event::Caught;
         if first {
             let booked = self.storm.book(open.route, case.fingerprint, now_ns);
@@ -520,6 +530,9 @@ impl Watchdog {
         let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
         if now_ns.saturating_sub(since_ns) >= LINGER_NS {
             self.idle_since_ns = None;
+            if let Some(recorder) = &self.engine.recorder {
+                recorder.rests();
+            }
             return Next::WhenWoken;
         }
         Next::At(now_ns + self.round_ns)

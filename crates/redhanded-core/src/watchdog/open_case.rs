@@ -11,6 +11,7 @@ use crate::case::{Case, ChildSeen};
 use crate::child::Born;
 use crate::copied::{TraceIds, kind};
 use crate::family;
+use crate::recorder::note::RecordAt;
 use crate::registry::{Fact, Label, Slot, Stage};
 use crate::verdict::{At, Look, Observed, grows, judge, was_not_seen};
 use redhanded_capture::monotonic_ns;
@@ -253,6 +254,7 @@ impl OpenCase {
             labels,
             children,
             trace: self.trace.clone(),
+            record: RecordAt::of(self.slot),
             phase: self.phase(&found.observed),
             at: SystemTime::now(),
             started: self.started,

@@ -18,7 +18,7 @@ impl Trial {
         let config = Config::new("compare");
         Self {
             redactor: Redactor::new(&config.secret_keys),
-            engine: Engine::new(config),
+            engine: Engine::new(config, None),
             compare: Compare::default(),
             ids: 0,
         }

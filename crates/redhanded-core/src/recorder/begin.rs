@@ -1,0 +1,160 @@
+//! The hot path: what was asked goes into the request's record.
+
+use super::Recorder;
+use super::gate::is_plain_host;
+use crate::copied::kind;
+use crate::redact::{Redactor, split_once};
+use crate::registry::{Claimed, Fact, FactsArena, Kind, RecordFacts, Slot};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many bytes of path and query are kept, after redaction.
+const TARGET_BYTES: usize = 512;
+/// The length of a `traceparent` of version 00.
+const TRACEPARENT_BYTES: usize = 55;
+
+impl Recorder {
+    /// Records the request that is about to begin in `slot`, whose facts are complete.
+    #[inline(never)]
+    pub(crate) fn begin(&self, slot: &Slot) {
+        let Some(claimed) = self.records.claim(slot) else {
+            return;
+        };
+        let mut facts = claimed.facts(slot.started_ns(), slot.slow_after_ns());
+        if !self.copy(&slot.facts, &mut facts) {
+            return self.begin_slowly(slot, claimed);
+        }
+        claimed.publish(facts);
+    }
+
+    /// Copies what has certainly no secret; `false` if something may have one, which is then not copied.
+    #[inline]
+    fn copy(&self, arena: &FactsArena, to: &mut RecordFacts<'_>) -> bool {
+        let mut target: Option<(u64, &[AtomicU64])> = None;
+        let mut plain = true;
+        arena.each(|head, body| match head as u8 {
+            kind::METHOD | kind::HTTPS | kind::JOB => to.copy(head, body),
+            // Judged when the route is known, which may name a part of it.
+            kind::TARGET => target = Some((head, body)),
+            kind::HOST if is_plain_host(body) => to.copy(head, body),
+            kind::ROUTE if self.gate.is_plain_route(body, kept(head)) => to.copy(head, body),
+            kind::TRACEPARENT if is_traceparent(body, kept(head)) => to.copy(head, body),
+            kind::HOST | kind::ROUTE | kind::PARAM => plain = false,
+            // Whatever else a client calls so is no use, and may be anything.
+            _ => {}
+        });
+        let Some((head, body)) = target.filter(|_| plain) else {
+            return plain;
+        };
+        plain = self.gate.is_plain_target(body, kept(head));
+        if plain {
+            to.copy(head, body);
+        }
+        plain
+    }
+
+    /// The long way, which is always right.
+    #[cold]
+    #[inline(never)]
+    fn begin_slowly(&self, slot: &Slot, claimed: Claimed) {
+        let mut to = claimed.facts(slot.started_ns(), slot.slow_after_ns());
+        put_redacted(&slot.facts.read(), self.redactor(), &mut to);
+        claimed.publish(to);
+    }
+
+    /// More is known of the request in `slot` than when it began: its route, which may name secrets.
+    #[cold]
+    pub(crate) fn begin_anew(&self, slot: &Slot) {
+        slot.end_record();
+        if let Some(claimed) = self.records.claim(slot) {
+            self.begin_slowly(slot, claimed);
+        }
+    }
+}
+
+/// Bytes that a fact has.
+#[inline]
+fn kept(head: u64) -> usize {
+    (head >> 8 & 0xff_ffff) as usize
+}
+
+/// Whether it has the length and the characters of a `traceparent`: what is no hexadecimal digit is no part of an id.
+#[inline]
+fn is_traceparent(words: &[AtomicU64], length: usize) -> bool {
+    let is_part = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-' | 0);
+    let all = |word: &AtomicU64| {
+        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        // Not `all`: without a way out it is done eight at a time.
+        bytes.iter().fold(true, |all, byte| all & is_part(*byte))
+    };
+    length == TRACEPARENT_BYTES && words.iter().all(all)
+}
+
+/// Writes facts without their secrets.
+fn put_redacted(facts: &[Fact], redactor: &Redactor, to: &mut RecordFacts<'_>) {
+    let route = facts.iter().find(|fact| fact.kind == kind::ROUTE);
+    let route = route.map(|fact| String::from_utf8_lossy(&fact.bytes).into_owned());
+    for fact in facts {
+        let (kind, bytes, total) = (fact.kind, &fact.bytes, fact.total as usize);
+        match kind {
+            kind::METHOD | kind::HTTPS | kind::JOB | kind::ROUTE => to.put(kind, bytes, total),
+            kind::HOST => {
+                let host = redactor.host(bytes);
+                to.put(kind, host.as_bytes(), host.len());
+            }
+            kind::TARGET => {
+                let clean = target(bytes, route.as_deref(), redactor);
+                let kept = clean.get(..clean.floor_char_boundary(TARGET_BYTES));
+                let total = clean.len() + total.saturating_sub(bytes.len());
+                to.put(kind, kept.unwrap_or_default().as_bytes(), total);
+            }
+            kind::PARAM => put_param(kind, bytes, redactor, to),
+            kind::TRACEPARENT => {
+                if bytes.len() == TRACEPARENT_BYTES
+                    && bytes
+                        .iter()
+                        .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+                {
+                    to.put(kind, bytes, total);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Path and query without their secrets.
+fn target(raw: &[u8], route: Option<&str>, redactor: &Redactor) -> String {
+    if !raw.starts_with(b"/") {
+        return redactor.url(raw, route);
+    }
+    let (path, query) = split_once(raw, b'?');
+    let mut clean = redactor.path(path, route);
+    if let Some(query) = query {
+        clean = clean + "?" + &redactor.query(query);
+    }
+    clean
+}
+
+/// A parameter of a job, as [`kind::PARAM`] has it.
+fn put_param(kind: Kind, bytes: &[u8], redactor: &Redactor, to: &mut RecordFacts<'_>) {
+    let Some((name, value)) = bytes
+        .split_first()
+        .and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
+    else {
+        return;
+    };
+    let (name, value) = (
+        String::from_utf8_lossy(name),
+        String::from_utf8_lossy(value),
+    );
+    let value = if redactor.is_secret_key(&name) {
+        crate::redact::REDACTED.to_owned()
+    } else {
+        redactor.text(&value)
+    };
+    let name = name
+        .get(..name.floor_char_boundary(255))
+        .unwrap_or_default();
+    let pair = [&[name.len() as u8], name.as_bytes(), value.as_bytes()].concat();
+    to.put(kind, &pair, pair.len());
+}
