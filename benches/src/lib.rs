@@ -21,13 +21,21 @@ pub enum Around {
     Identity,
     /// redhanded as it comes.
     Redhanded,
+    /// The same, and requests are counted for metrics.
+    Metrics,
     /// The same with a flight recorder.
     Recorded,
 }
 
 impl Around {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Identity, Self::Redhanded, Self::Recorded];
+    pub const ALL: [Self; 5] = [
+        Self::Bare,
+        Self::Identity,
+        Self::Redhanded,
+        Self::Metrics,
+        Self::Recorded,
+    ];
 
     /// By the name that the command line uses.
     pub fn by_name(name: &str) -> Option<Self> {
@@ -40,6 +48,7 @@ impl Around {
             Self::Bare => "bare",
             Self::Identity => "identity",
             Self::Redhanded => "redhanded",
+            Self::Metrics => "metrics",
             Self::Recorded => "recorded",
         }
     }
@@ -55,6 +64,7 @@ impl Around {
             Self::Bare => app,
             Self::Identity => app.layer(Identity::new()),
             Self::Redhanded => watched(app, builder()),
+            Self::Metrics => watched(app, builder().metrics(true)),
             Self::Recorded => {
                 let name = format!("redhanded-bench-{}.rh", std::process::id());
                 let path = std::env::temp_dir().join(name);
@@ -126,7 +136,7 @@ pub fn requests() -> Result<(), Box<dyn std::error::Error>> {
     let around = args
         .next()
         .and_then(|a| Around::by_name(&a))
-        .ok_or("bare, identity, redhanded or recorded?")?;
+        .ok_or("bare, identity, redhanded, metrics or recorded?")?;
     let count = args.next().ok_or("how many?")?.parse()?;
     let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -38,6 +38,18 @@ pub fn suspended_ns() -> Option<u64> {
     })
 }
 
+/// CPU time of the calling thread in nanoseconds; `None` where that is not known.
+///
+/// ```
+/// if let (Some(before), Some(now)) = (redhanded_capture::thread_cpu_ns(), redhanded_capture::thread_cpu_ns()) {
+///     assert!(now >= before);
+/// }
+/// ```
+#[cfg(target_os = "linux")]
+pub fn thread_cpu_ns() -> Option<u64> {
+    Some(read(libc::CLOCK_THREAD_CPUTIME_ID))
+}
+
 /// Clock readings closer together than this are taken as one.
 #[cfg(target_os = "linux")]
 const AT_ONCE_NS: u64 = 1_000_000;
@@ -49,7 +61,7 @@ fn read(clock: libc::clockid_t) -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `now` is a valid timespec that the call writes to and nothing else; both clocks exist
+    // SAFETY: `now` is a valid timespec that the call writes to and nothing else; all clocks exist
     // on every Linux since 2.6.39, and where one did not, `now` would stay zero.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     (now.tv_sec as u64)
@@ -64,6 +76,12 @@ pub fn monotonic_ns() -> u64 {
     static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     let elapsed = ORIGIN.get_or_init(std::time::Instant::now).elapsed();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn thread_cpu_ns() -> Option<u64> {
+    None
 }
 
 /// Not known here.

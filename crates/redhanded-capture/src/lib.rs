@@ -63,7 +63,7 @@ mod wait;
 mod waiting;
 
 pub use accept::{AcceptQueue, accept_queue};
-pub use clock::{monotonic_ns, suspended_ns};
+pub use clock::{monotonic_ns, suspended_ns, thread_cpu_ns};
 pub use leaf::{classify_leaf, futures_of, trim_await};
 pub use outlook::{Outlook, outlook};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};

@@ -1,5 +1,6 @@
 //! What an install is told: by code, and by the environment, which has the last word.
 
+use crate::metrics::Snapshot;
 use humantime::parse_duration;
 use redhanded_report::Service;
 use std::net::SocketAddr;
@@ -38,6 +39,10 @@ pub struct Config {
     pub diagnostics: Diagnostics,
     /// When a process is unfit, and who may ask.
     pub health: HealthRules,
+    /// Whether requests are counted for metrics from the beginning.
+    pub metrics: bool,
+    /// How numbers are written for whoever scrapes the listener of health checks; `None`: nobody does.
+    pub scrape: Option<Scrape>,
     /// The file that tells what was in flight if the process is killed.
     pub flight_recorder: Option<FlightRecorder>,
 }
@@ -127,6 +132,9 @@ impl<P: Into<PathBuf>> From<P> for FlightRecorder {
     }
 }
 
+/// Writes numbers as a format has them that an `Accept` header asks for; gives its content type and the text.
+pub type Scrape = fn(snapshot: &Snapshot, accept: &str) -> (&'static str, String);
+
 /// When a process is unfit for requests, and where load balancers ask.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -211,6 +219,8 @@ impl Config {
             wake_to_look: true,
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),
+            metrics: false,
+            scrape: None,
             flight_recorder: None,
         }
     }

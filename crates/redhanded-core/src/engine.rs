@@ -6,6 +6,7 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::metrics::{Counted, Meter};
 use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
 use crate::worker::Worker;
@@ -35,6 +36,7 @@ pub struct Engine {
     pub(crate) grown: Grown,
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
+    pub(crate) meter: &'static Meter,
     pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
@@ -46,12 +48,15 @@ impl Engine {
         let mut engines = ENGINES.write();
         let index = u16::try_from(engines.len()).unwrap_or(u16::MAX);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let meter: &'static Meter = Box::leak(Box::default());
         let engine: &'static Self = Box::leak(Box::new(Self {
             registry: Registry::new(
                 index,
                 cores.saturating_mul(2),
                 recorder.as_ref().map(Recorder::records),
+                meter,
             ),
+            meter,
             slow_after_ns: nanos(config.slow_after),
             counts: Counts::default(),
             listeners: Listeners::default(),
@@ -157,6 +162,12 @@ impl Engine {
             unrecorded: self.recorder.as_ref().map_or(0, Recorder::unrecorded),
             ..self.counts.stats()
         }
+    }
+
+    /// Counts for those who ask for metrics from now on, if it did not yet. A request then costs a little more.
+    pub(crate) fn start_counting(&self) -> &Counted {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.meter.start(cores)
     }
 
     /// Whether this process should be given requests, and whether it should be restarted. Cheap, waits for nobody.
@@ -369,7 +380,7 @@ impl Counts {
         lost
     }
 
-    fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             caught: self.caught.load(Ordering::Relaxed),
             repeats: self.repeats.load(Ordering::Relaxed),

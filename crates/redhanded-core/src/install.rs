@@ -2,10 +2,11 @@
 
 use crate::case::Message;
 use crate::clerk::Clerk;
-use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log};
+use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log, Scrape};
 use crate::engine::{Engine, Stats, nanos};
-use crate::health::{Bound, Health, Notifier, serve};
+use crate::health::{Ask, Bound, Health, Notifier, serve};
 use crate::memory::keep_own_books;
+use crate::metrics::{Outside, Snapshot, gather};
 use crate::recorder::{self, Opened, Recorder, Untold};
 use crate::redact::Redactor;
 use crate::sink::Sink;
@@ -15,8 +16,8 @@ use redhanded_capture::alloc::{detect, is_counting};
 use redhanded_capture::{Abilities, Sampler, monotonic_ns, outlook};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// Messages that may wait for the clerk.
@@ -34,6 +35,7 @@ pub struct Installed {
     clerk: SyncSender<Message>,
     sinks: Arc<[Box<dyn Sink>]>,
     log: Progress,
+    numbers: Numbers,
     log_note: Arc<str>,
     recorder_note: Arc<str>,
     abilities: Arc<str>,
@@ -66,12 +68,22 @@ pub fn install(
     let progress = log.progress();
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
-    let rules = config.health;
+    let (rules, scrape) = (config.health, config.scrape);
+    let counts = config.metrics;
     let (recorder, untold) = open_recorder(&config, &mut warnings)?;
     let recorder_note = note_of_recorder(recorder.as_ref(), &untold);
     let engine = Engine::new(config, recorder);
-    let bound = answer_checks(engine, rules).inspect_err(|_| engine.end())?;
+    if counts {
+        engine.start_counting();
+    }
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
+    let numbers = Numbers {
+        engine,
+        log: progress.clone(),
+        sinks: Arc::downgrade(&sinks),
+    };
+    let bound = answer_checks(engine, rules, scrape.map(|write| (write, numbers.clone())))
+        .inspect_err(|_| engine.end())?;
     let (clerk, messages) = sync_channel(QUEUE);
     let filing = Clerk::new(engine, log, sinks.clone(), untold);
     spawn("redhanded-log", move || {
@@ -96,6 +108,7 @@ pub fn install(
             clerk,
             sinks,
             log: progress,
+            numbers,
             log_note: log_note.into(),
             recorder_note: recorder_note.into(),
             abilities,
@@ -104,6 +117,25 @@ pub fn install(
         },
         warnings,
     ))
+}
+
+/// What is needed to tell the numbers of an install; keeps none of its parts alive that end.
+#[derive(Clone)]
+struct Numbers {
+    engine: &'static Engine,
+    log: Progress,
+    sinks: Weak<[Box<dyn Sink>]>,
+}
+
+impl Numbers {
+    fn snapshot(&self) -> Snapshot {
+        let sinks = self.sinks.upgrade();
+        let outside = Outside {
+            log_waiting: self.log.waiting() as u64,
+            lost_events: sinks.map_or(0, |sinks| sinks.iter().map(|sink| sink.lost()).sum()),
+        };
+        gather(self.engine, outside)
+    }
 }
 
 /// The flight recorder, if one is asked for, and what processes that are dead have left in its place.
@@ -138,12 +170,27 @@ fn note_of_recorder(recorder: Option<&Recorder>, untold: &[Untold]) -> String {
     }
 }
 
-/// Answers health checks where that is asked for.
-fn answer_checks(engine: &'static Engine, rules: HealthRules) -> Result<Bound, Error> {
-    serve(rules.listener, rules.agent_check, move || {
+/// Answers health checks where that is asked for, and tells numbers there, if somebody can write them.
+fn answer_checks(
+    engine: &'static Engine,
+    rules: HealthRules,
+    scrape: Option<(Scrape, Numbers)>,
+) -> Result<Bound, Error> {
+    let health = move || {
         engine.look_at_workers();
         engine.health()
-    })
+    };
+    let scrape = scrape.map(|(write, numbers)| -> Box<dyn Fn(&str) -> _ + Send> {
+        Box::new(move |accept: &str| {
+            numbers.engine.meter.counted()?;
+            Some(write(&numbers.snapshot(), accept))
+        })
+    });
+    let ask = Ask {
+        health: Box::new(health),
+        scrape,
+    };
+    serve(rules.listener, rules.agent_check, ask)
 }
 
 /// What can be seen here, in one phrase.
@@ -279,6 +326,24 @@ impl Installed {
             waiting: self.log.waiting() as u64,
             ..self.engine.stats()
         }
+    }
+
+    /// The numbers of this install at this moment. Who asks for the first time switches the counting on, unless it is.
+    ///
+    /// Looks at every request in flight and at every host, and reads `/proc`: for whoever scrapes or exports, not for a
+    /// hot path. Waits for no request.
+    pub fn metrics(&self) -> Snapshot {
+        self.numbers.snapshot()
+    }
+
+    /// Counts for metrics from now on, if it did not.
+    pub fn start_metrics(&self) {
+        self.engine.start_counting();
+    }
+
+    /// An export of metrics did not arrive: counted as `redhanded.lost` of the kind `metric_exports`.
+    pub fn lose_metrics(&self) {
+        self.engine.meter.lose_export();
     }
 
     /// What can be seen in this process, in one phrase.

@@ -26,6 +26,7 @@ mod family;
 mod health;
 mod install;
 mod memory;
+pub mod metrics;
 mod outbound;
 mod pulse;
 mod recorder;
@@ -46,7 +47,7 @@ pub use accepting::{Accepting, InAccept};
 pub use calls::{Authority, CallPhase, Failure, PeerStats, Peers, PhaseStats, peers};
 pub use child::{Child, attach, spawn, spawn_blocking};
 pub use config::{
-    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule,
+    Config, DEFAULT_LOG, Diagnostics, Error, FlightRecorder, HealthRules, Log, RouteRule, Scrape,
 };
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};

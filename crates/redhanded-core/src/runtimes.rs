@@ -35,6 +35,10 @@ pub(crate) struct RuntimeSeen {
     pub(crate) workers: u32,
     /// Tasks that have not ended.
     pub(crate) tasks: usize,
+    /// Tasks in its global queue.
+    pub(crate) queue_depth: usize,
+    /// How long its workers have worked so far, as far as each has published it; 0 where nothing is counted.
+    pub(crate) busy_ns: u64,
     /// All its tasks run on whichever thread is in `block_on`, and on none when no thread is.
     pub(crate) one_thread: bool,
     /// Of each worker that is not parked, how often it has parked and how long it has worked: a worker that
@@ -106,6 +110,8 @@ impl Known {
             number: self.number,
             workers: u32::try_from(self.metrics.num_workers()).unwrap_or(u32::MAX),
             tasks: self.metrics.num_alive_tasks(),
+            queue_depth: self.metrics.global_queue_depth(),
+            busy_ns: busy_ns(&self.metrics),
             one_thread: self.one_thread,
             moves: all.filter(|all| !all.is_empty()),
             each,
@@ -124,6 +130,17 @@ fn each(metrics: &RuntimeMetrics) -> Vec<Option<(u64, u64)>> {
             .then(|| (parks, crate::engine::nanos(busy)))
     };
     (0..metrics.num_workers()).map(of).collect()
+}
+
+#[cfg(target_has_atomic = "64")]
+fn busy_ns(metrics: &RuntimeMetrics) -> u64 {
+    let of = |worker| crate::engine::nanos(metrics.worker_total_busy_duration(worker));
+    (0..metrics.num_workers()).map(of).sum()
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+fn busy_ns(_: &RuntimeMetrics) -> u64 {
+    0
 }
 
 #[cfg(not(target_has_atomic = "64"))]

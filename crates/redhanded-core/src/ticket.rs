@@ -8,6 +8,7 @@ use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
 use crate::memory;
+use crate::metrics;
 use crate::pulse;
 use crate::registry::{After, Key, Mail, Place, Slot, Stage, Writer};
 use crate::worker::Worker;
@@ -100,6 +101,7 @@ impl Copying<'_> {
     /// The request came over TLS.
     #[inline]
     pub fn https(&mut self) {
+        self.slot.set_https();
         self.facts.put(kind::HTTPS, &[], 0);
     }
     /// The header number `index` of the allow-list.
@@ -380,6 +382,15 @@ impl Ticket {
         }
     }
 
+    /// It ends here, with an error of the service in place of a response.
+    #[cold]
+    pub fn fail(&mut self) {
+        if let Some(slot) = self.0 {
+            slot.set_failed();
+        }
+        self.end(How::Completed);
+    }
+
     /// The request ends here and so; later calls do nothing.
     #[inline]
     pub fn end(&mut self, how: How) {
@@ -464,11 +475,13 @@ fn captured<R>(
 
 #[inline]
 fn close(slot: &'static Slot, how: How) {
-    slot.set_how(how);
-    slot.count_end();
+    slot.finish(how);
     slot.end_record();
     if is_counting() {
         memory::close(slot);
+    }
+    if metrics::any() {
+        metrics::ended(slot);
     }
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());

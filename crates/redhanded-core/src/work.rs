@@ -58,8 +58,11 @@ impl Work {
             if long_lived {
                 slot.set_stage(crate::registry::Stage::LongLived);
             }
-            for (kind, bytes) in &self.facts {
-                writer.put(*kind, bytes, bytes.len());
+            for (what, bytes) in &self.facts {
+                if *what == kind::HTTPS {
+                    slot.set_https();
+                }
+                writer.put(*what, bytes, bytes.len());
             }
             Some(Tag::of(&self.route))
         })

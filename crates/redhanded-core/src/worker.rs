@@ -54,6 +54,7 @@ impl Worker {
     }
 
     /// The record of this thread, if it has one.
+    #[inline]
     pub(crate) fn known() -> Option<&'static Self> {
         HERE.try_with(Cell::get).ok().flatten()
     }

@@ -21,10 +21,15 @@ pub(crate) fn runaway(name: &'static str, report: &Report, told: &mut Told) -> V
     let evidence = report.evidence.as_ref();
     let chosen = calls::choose(evidence, told);
     let (attributes, dropped_attributes_count) = attributes(report, chosen.dropped).finish();
+    let unjudged = if report.died.is_some() {
+        "in flight when its process died"
+    } else {
+        "runaway request"
+    };
     let cause = report
         .verdict
         .as_ref()
-        .map_or("runaway request", |verdict| verdict.cause.as_str());
+        .map_or(unjudged, |verdict| verdict.cause.as_str());
     let span = SpanData {
         span_context: ids::context(place.trace, ids::new_span()),
         parent_span_id: place.span.unwrap_or(SpanId::INVALID),
@@ -58,6 +63,15 @@ fn attributes(report: &Report, calls_dropped: usize) -> Attributes {
     }
     if report.lost.total() > 0 {
         to.int("redhanded.lost", report.lost.total());
+    }
+    if let Some(died) = &report.died {
+        // The resource is the process that found it.
+        to.maybe_int("redhanded.died.pid", report.service.pid);
+        to.maybe_text("redhanded.died.instance", report.service.instance.as_ref());
+        to.text("redhanded.died.last_seen", &died.last_seen);
+        if died.shut_down {
+            to.yes("redhanded.died.shut_down");
+        }
     }
     if let Some(verdict) = &report.verdict {
         finding(&mut to, verdict);

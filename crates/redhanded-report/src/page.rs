@@ -153,10 +153,12 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
 }
 
 fn outcome_part(page: &mut Brush, report: &Report) {
-    let Some(outcome) = &report.outcome else {
-        return;
-    };
-    page.inked(Ink::Bright, &format::outcome(outcome));
+    if let Some(outcome) = &report.outcome {
+        page.inked(Ink::Bright, &format::outcome(outcome));
+    }
+    if let Some(died) = &report.died {
+        page.inked(Ink::Bright, &format::died(died));
+    }
 }
 
 fn request_part(page: &mut Brush, request: &Request) {

@@ -5,7 +5,6 @@ use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 use redhanded_core::{Place, Ticket};
-use redhanded_report::How;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -44,7 +43,7 @@ where
             Ok(response) => Ok(WatchedBody::of(response, ticket)),
             Err(error) => {
                 // The service answered, if only with an error: nothing of this request is left.
-                ticket.end(How::Completed);
+                ticket.fail();
                 Err(error)
             }
         })

@@ -100,6 +100,10 @@ pub(crate) fn install(
     let env = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
     let mut warnings = config.resolve(env)?;
     complete(&mut config);
+    #[cfg(feature = "prometheus")]
+    {
+        config.scrape = Some(crate::prometheus::scrape);
+    }
     let export = export::configure(&config.service, wish, env)?;
     warnings.extend(export.warnings);
     sinks.extend(export.sink);

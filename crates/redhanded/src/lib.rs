@@ -51,7 +51,10 @@ mod free;
 mod health;
 mod install;
 mod listener;
+pub mod metrics;
 mod outbound;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 

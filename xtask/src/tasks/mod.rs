@@ -13,6 +13,7 @@ mod haproxy;
 mod imports;
 mod log_kills;
 mod loom;
+mod metrics;
 mod million;
 mod outbound;
 mod readme;
@@ -35,7 +36,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 20] = [
+pub(crate) static ALL: [Task; 21] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -49,6 +50,7 @@ pub(crate) static ALL: [Task; 20] = [
     e2e::TASK,
     outbound::TASK,
     haproxy::TASK,
+    metrics::TASK,
     hammer::TASK,
     log_kills::TASK,
     million::TASK,

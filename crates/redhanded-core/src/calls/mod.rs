@@ -5,6 +5,7 @@
 
 mod authority;
 pub(crate) mod connections;
+mod counted;
 mod failure;
 mod ledger;
 mod peers;
@@ -20,6 +21,7 @@ pub use phase::CallPhase;
 pub use row::{PeerStats, PhaseStats};
 pub use seen::{CallSeen, CallTotal};
 
+pub(crate) use counted::{Counted, counted};
 pub(crate) use ledger::{Ledger, Total};
 pub(crate) use peers::row_of;
 pub(crate) use row::Row;

@@ -37,6 +37,14 @@ pub(crate) fn row_of(host: &str, port: Option<u16>) -> Arc<Row> {
     TABLE.row(host, port)
 }
 
+/// Every row in the order in which they were made, and the one for all others at last.
+pub(super) fn rows() -> Vec<Arc<Row>> {
+    let mut rows = TABLE.all();
+    rows.sort_by_key(|row| row.number());
+    rows.push(TABLE.others.clone());
+    rows
+}
+
 /// Names may come from anybody: the hash is seeded, and cheaper than the standard library's.
 type ByHost = HashMap<Box<str>, Arc<Row>, RandomState>;
 
@@ -81,22 +89,21 @@ impl Table {
         if rows.count >= self.most {
             return self.others.clone();
         }
-        let row = Arc::new(Row::new(host, port));
+        let row = Arc::new(Row::born(rows.count, host, port));
         rows.count += 1;
         let of_port = rows.by_port.entry(port).or_default();
         of_port.insert(host.into(), row.clone());
         row
     }
 
+    fn all(&self) -> Vec<Arc<Row>> {
+        let rows = self.rows.read();
+        let rows = rows.by_port.values().flat_map(HashMap::values);
+        rows.cloned().collect()
+    }
+
     fn read(&self) -> Peers {
-        let rows: Vec<Arc<Row>> = {
-            let rows = self.rows.read();
-            rows.by_port
-                .values()
-                .flat_map(HashMap::values)
-                .cloned()
-                .collect()
-        };
+        let rows = self.all();
         let mut known: Vec<PeerStats> = rows.iter().map(|row| row.stats()).collect();
         known.sort_by(|a, b| {
             let rank = |peer: &PeerStats| (peer.in_flight, peer.attempts);

@@ -1,5 +1,6 @@
 //! What is known of one host, over all calls to it.
 
+use super::counted::{Counted, Spread};
 use super::failure::FAILURES;
 use super::phase::PHASES;
 use super::{Authority, CallPhase, CallState, Failure};
@@ -18,7 +19,13 @@ const DIGITS: u8 = 1;
 /// The longest phase that is told apart, in microseconds: an hour.
 const LONGEST_US: u64 = 3_600_000_000;
 
-type Histograms = [Option<Histogram<u32>>; PHASES];
+/// How long each phase took.
+#[derive(Debug, Default)]
+struct Phases {
+    histograms: [Option<Histogram<u32>>; PHASES],
+    /// Of all, in nanoseconds; a histogram knows it to one digit only.
+    sums_ns: [u64; PHASES],
+}
 
 /// One host, by the name and port it is asked for.
 #[derive(Debug)]
@@ -26,11 +33,13 @@ pub(crate) struct Row {
     /// Printable.
     pub(crate) host: Box<str>,
     pub(crate) port: Option<u16>,
+    /// How many had a row before it.
+    born: usize,
     attempts: AtomicU64,
     ended: AtomicU64,
     connections: AtomicU64,
     failures: [AtomicU64; FAILURES],
-    histograms: Mutex<Option<Box<Histograms>>>,
+    phase_times: Mutex<Option<Box<Phases>>>,
     last_error: Mutex<Option<(SystemTime, Failure, Option<CallPhase>)>>,
     /// On the monotonic clock; zero before the first.
     last_success_ns: AtomicU64,
@@ -40,14 +49,20 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(host: &str, port: Option<u16>) -> Self {
+        Self::born(usize::MAX, host, port)
+    }
+
+    /// One before which `born` others had a row.
+    pub(super) fn born(born: usize, host: &str, port: Option<u16>) -> Self {
         Self {
+            born,
             host: printable::from_bytes(host.as_bytes()).into_boxed_str(),
             port,
             attempts: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             failures: [const { AtomicU64::new(0) }; FAILURES],
-            histograms: Mutex::new(None),
+            phase_times: Mutex::new(None),
             last_error: Mutex::new(None),
             last_success_ns: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
@@ -82,14 +97,15 @@ impl Row {
 
     /// How long the phases of a call took that is over.
     fn record(&self, call: &CallState) {
-        let mut histograms = self.histograms.lock();
-        let histograms = histograms.get_or_insert_with(|| Box::new([const { None }; PHASES]));
+        let mut times = self.phase_times.lock();
+        let times = times.get_or_insert_default();
         for phase in CallPhase::ALL {
             let spent_ns = call.spent_ns(phase);
             if spent_ns == 0 {
                 continue;
             }
-            let histogram = &mut histograms[phase as usize];
+            times.sums_ns[phase as usize] += spent_ns;
+            let histogram = &mut times.histograms[phase as usize];
             if histogram.is_none() {
                 // Fails for impossible bounds only.
                 *histogram = Histogram::new(DIGITS).ok();
@@ -111,6 +127,36 @@ impl Row {
     /// Its open calls, in no order.
     pub(crate) fn open(&self) -> Vec<Arc<CallState>> {
         self.open.lock().clone()
+    }
+
+    /// How many had a row before it.
+    pub(super) fn number(&self) -> usize {
+        self.born
+    }
+
+    /// The numbers as they are counted; durations in buckets with these upper bounds in seconds.
+    pub(super) fn counted(&self, bounds: &[f64]) -> Counted {
+        let failed = Failure::ALL.map(|failure| {
+            let count = self.failures[failure.number() as usize].load(Ordering::Relaxed);
+            (failure, count)
+        });
+        // Before the attempts: who begins meanwhile has not ended before it began.
+        let ended = self.ended.load(Ordering::Relaxed);
+        let times = self.phase_times.lock();
+        let phases = CallPhase::ALL.into_iter().filter_map(|phase| {
+            let times = times.as_deref()?;
+            let histogram = times.histograms[phase as usize].as_ref()?;
+            let sum_ns = times.sums_ns[phase as usize];
+            Some((phase, Spread::of(histogram, sum_ns, bounds)))
+        });
+        Counted {
+            host: self.host.clone(),
+            port: self.port,
+            attempts: self.attempts.load(Ordering::Relaxed),
+            ended,
+            failures: failed.into_iter().filter(|(_, count)| *count > 0).collect(),
+            phases: phases.collect(),
+        }
     }
 
     pub(crate) fn stats(&self) -> PeerStats {
@@ -135,12 +181,12 @@ impl Row {
     }
 
     fn phases(&self) -> Vec<PhaseStats> {
-        let histograms = self.histograms.lock();
-        let Some(histograms) = histograms.as_deref() else {
+        let times = self.phase_times.lock();
+        let Some(times) = times.as_deref() else {
             return Vec::new();
         };
         let stats = |phase: CallPhase| {
-            let histogram = histograms[phase as usize].as_ref()?;
+            let histogram = times.histograms[phase as usize].as_ref()?;
             let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
             Some(PhaseStats {
                 phase,

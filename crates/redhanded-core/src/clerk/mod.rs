@@ -20,6 +20,7 @@ use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
 use crate::memory;
+use crate::metrics::Judged;
 use crate::recorder::Untold;
 use crate::redact::Redactor;
 use crate::sink::Sink;
@@ -147,6 +148,7 @@ impl Clerk {
         let like = (case.fingerprint, route_of(&case.copied));
         self.compare
             .name_common(&mut report, like, &self.engine.baseline, is_new);
+        self.count(case, &report);
         if let (Some(record), Some(verdict)) = (case.record, &report.verdict) {
             record.name(&case.id, verdict);
         }
@@ -162,6 +164,19 @@ impl Clerk {
             .iter()
             .for_each(|sink| sink.accept(&report, None));
         self.count_losses();
+    }
+
+    /// Counts a request that was caught, as what is said of it in the end. What comes of later looks, and who was only
+    /// still at work at a shutdown, is not counted.
+    fn count(&self, case: &Case, report: &Report) {
+        let counted = self.engine.meter.counted();
+        if let (Event::Caught, false, Some(counted), Some(verdict)) =
+            (case.event, case.is_early, counted, &report.verdict)
+        {
+            let trace = (case.trace.trace_id.as_str(), case.trace.span_id.as_str());
+            let judged = Judged::As(verdict);
+            counted.runaways.count(&case.copied, judged, Some(trace));
+        }
     }
 
     /// How usual it is among normal requests, if it is a culprit so far and it was not told yet.

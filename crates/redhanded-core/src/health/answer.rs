@@ -1,6 +1,6 @@
 //! One connection of a health check.
 
-use super::{Health, agent, http};
+use super::{Ask, agent, http};
 use rustix::event::{PollFd, PollFlags};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -63,14 +63,15 @@ impl Connection {
     }
 
     /// Goes on as far as that is possible without waiting.
-    pub(super) fn go_on(&mut self, ask: &dyn Fn() -> Health) {
+    pub(super) fn go_on(&mut self, ask: &Ask) {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (next, more) = match stage {
                 // Asked or not, an agent is told.
-                Stage::Reads(_) if self.kind == Kind::Agent => {
-                    (Stage::Writes(agent::line(&ask()).into_bytes(), 0), true)
-                }
+                Stage::Reads(_) if self.kind == Kind::Agent => (
+                    Stage::Writes(agent::line(&(ask.health)()).into_bytes(), 0),
+                    true,
+                ),
                 Stage::Reads(head) => self.read(head, ask),
                 Stage::Writes(answer, written) => self.write(answer, written),
                 Stage::Ends(ignored) => self.ignore(ignored),
@@ -83,7 +84,7 @@ impl Connection {
         }
     }
 
-    fn read(&mut self, mut head: Vec<u8>, ask: &dyn Fn() -> Health) -> (Stage, bool) {
+    fn read(&mut self, mut head: Vec<u8>, ask: &Ask) -> (Stage, bool) {
         let mut buffer = [0; 1024];
         match self.stream.read(&mut buffer) {
             Ok(0) => (Stage::Over, false),

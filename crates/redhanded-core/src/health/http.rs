@@ -1,17 +1,20 @@
 //! As much of HTTP/1.1 as a health check needs.
 
-use super::Health;
+use super::{Ask, Health};
 
 /// A longer head is no health check.
 pub(super) const LONGEST_HEAD: usize = 4096;
+
+/// What is told in place of numbers.
+const NOT_COUNTED: &str = "metrics are not switched on: metrics(true) on the builder does it\n";
 
 /// What has come of a request so far.
 #[derive(Debug, PartialEq)]
 pub(super) enum Asked {
     /// Not all of its head.
     NotYet,
-    /// Method and target.
-    For(String, String),
+    /// Method, target, and what it accepts.
+    For(String, String, String),
     /// No request, or one that is too long.
     Garbage,
 }
@@ -35,19 +38,28 @@ pub(super) fn parse(bytes: &[u8]) -> Asked {
         (Some(method), Some(target), Some("HTTP/1.0" | "HTTP/1.1"), None)
             if !method.is_empty() && target.starts_with('/') =>
         {
-            Asked::For(method.to_owned(), target.to_owned())
+            Asked::For(method.to_owned(), target.to_owned(), accept(text))
         }
         _ => Asked::Garbage,
     }
 }
 
+/// The values of all `Accept` headers.
+fn accept(head: &str) -> String {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let accepts = fields.filter(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    let values: Vec<&str> = accepts.map(|(_, value)| value.trim()).collect();
+    values.join(",")
+}
+
 /// The answer to a request, or to garbage.
-pub(super) fn answer(asked: &Asked, health: impl FnOnce() -> Health) -> Vec<u8> {
-    let Asked::For(method, target) = asked else {
+pub(super) fn answer(asked: &Asked, ask: &Ask) -> Vec<u8> {
+    let Asked::For(method, target, accept) = asked else {
         return whole("400 Bad Request", "text/plain", "no request\n", false);
     };
     let path = target.split('?').next().unwrap_or_default();
-    if !matches!(path, "/ready" | "/live" | "/health") {
+    let scrape = ask.scrape.as_ref().filter(|_| path == "/metrics");
+    if !matches!(path, "/ready" | "/live" | "/health") && scrape.is_none() {
         return whole(
             "404 Not Found",
             "text/plain",
@@ -59,7 +71,14 @@ pub(super) fn answer(asked: &Asked, health: impl FnOnce() -> Health) -> Vec<u8> 
         let status = "405 Method Not Allowed\r\nallow: GET, HEAD";
         return whole(status, "text/plain", "GET or HEAD\n", false);
     }
-    let health = health();
+    if let Some(scrape) = scrape {
+        let (status, (kind, body)) = match scrape(accept) {
+            Some(told) => ("200 OK", told),
+            None => ("404 Not Found", ("text/plain", NOT_COUNTED.to_owned())),
+        };
+        return whole(status, kind, &body, method == "HEAD");
+    }
+    let health = (ask.health)();
     let (is_well, kind, body) = match path {
         "/ready" => (health.ready, "text/plain", ready_line(&health)),
         "/live" => (health.alive, "text/plain", live_line(&health)),
@@ -120,9 +139,39 @@ mod tests {
         }
     }
 
+    fn asking(ready: bool, scrape: bool) -> Ask {
+        let write = |accept: &str| {
+            (accept != "nothing").then(|| ("text/plain", format!("accepts {accept}\n")))
+        };
+        Ask {
+            health: Box::new(move || health(ready)),
+            scrape: scrape.then(|| -> Box<dyn Fn(&str) -> _ + Send> { Box::new(write) }),
+        }
+    }
+
     fn ask(head: &str, ready: bool) -> String {
         let asked = parse(format!("{head}\r\nhost: x\r\n\r\n").as_bytes());
-        String::from_utf8(answer(&asked, || health(ready))).expect("text")
+        String::from_utf8(answer(&asked, &asking(ready, false))).expect("text")
+    }
+
+    #[test]
+    fn numbers_are_told_where_somebody_can_write_them() {
+        assert!(ask("GET /metrics HTTP/1.1", true).starts_with("HTTP/1.1 404 "));
+        let head = b"GET /metrics HTTP/1.1\r\nAccept: a/b;q=0.5\r\nhost: x\r\naccept:c/d\r\n\r\n";
+        let told = answer(&parse(head), &asking(false, true));
+        let told = String::from_utf8(told).expect("text");
+        assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+        assert!(told.ends_with("\r\n\r\naccepts a/b;q=0.5,c/d\n"), "{told}");
+        let off = answer(
+            &parse(b"GET /metrics HTTP/1.1\r\naccept: nothing\r\n\r\n"),
+            &asking(true, true),
+        );
+        assert!(off.starts_with(b"HTTP/1.1 404 ") && off.ends_with(NOT_COUNTED.as_bytes()));
+        let posted = answer(
+            &parse(b"POST /metrics HTTP/1.1\r\n\r\n"),
+            &asking(true, true),
+        );
+        assert!(posted.starts_with(b"HTTP/1.1 405 "));
     }
 
     #[test]
@@ -168,7 +217,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_is_answered(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let answered = answer(&parse(&bytes), || health(true));
+            let answered = answer(&parse(&bytes), &asking(true, true));
             prop_assert!(answered.starts_with(b"HTTP/1.1 "));
         }
     }

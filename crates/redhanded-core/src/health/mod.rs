@@ -51,6 +51,16 @@ pub struct Health {
     pub culprit: Option<Holder>,
 }
 
+/// What those who come to the listeners are answered from.
+pub(crate) struct Ask {
+    pub(crate) health: Box<dyn Fn() -> Health + Send>,
+    /// The content type and the text of the numbers, by an `Accept` header.
+    pub(crate) scrape: Option<Scraping>,
+}
+
+/// Writes numbers by an `Accept` header; `None` while nothing is counted, which no stranger is to begin.
+type Scraping = Box<dyn Fn(&str) -> Option<(&'static str, String)> + Send>;
+
 /// A request that keeps a worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]

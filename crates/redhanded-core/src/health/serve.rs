@@ -4,7 +4,7 @@
 //! time. When there are too many, the oldest makes room: a check asks at once, and who does not has had its time.
 
 use super::answer::{Connection, Kind};
-use super::{Health, plain};
+use super::{Ask, plain};
 use crate::config::Error;
 use crate::memory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -36,7 +36,7 @@ pub(crate) struct Bound {
 pub(crate) fn serve(
     http: Option<SocketAddr>,
     agent: Option<SocketAddr>,
-    ask: impl Fn() -> Health + Send + 'static,
+    ask: Ask,
 ) -> Result<Bound, Error> {
     let mut listeners = Vec::new();
     let mut bind = |address: Option<SocketAddr>, kind, what: &str| {
@@ -67,7 +67,7 @@ pub(crate) fn serve(
         listeners,
         connections: VecDeque::new(),
         rests_until: None,
-        ask: Box::new(ask),
+        ask,
     };
     std::thread::Builder::new()
         .name("redhanded-probe".to_owned())
@@ -81,7 +81,7 @@ struct Server {
     /// The oldest first.
     connections: VecDeque<Connection>,
     rests_until: Option<Instant>,
-    ask: Box<dyn Fn() -> Health + Send>,
+    ask: Ask,
 }
 
 impl Server {
@@ -186,6 +186,7 @@ fn is_of_the_client(kind: ErrorKind) -> bool {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
+    use crate::health::Health;
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
@@ -202,9 +203,16 @@ mod tests {
         }
     }
 
+    fn ask() -> Ask {
+        Ask {
+            health: Box::new(well),
+            scrape: None,
+        }
+    }
+
     fn serving() -> (SocketAddr, SocketAddr) {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let bound = serve(Some(any), Some(any), well).expect("ports");
+        let bound = serve(Some(any), Some(any), ask()).expect("ports");
         (bound.http.expect("bound"), bound.agent.expect("bound"))
     }
 
@@ -286,7 +294,7 @@ mod tests {
     #[test]
     fn an_address_that_is_taken_is_an_error_that_names_it() {
         let (http, _) = serving();
-        let error = serve(Some(http), None, well).expect_err("taken");
+        let error = serve(Some(http), None, ask()).expect_err("taken");
         let text = error.to_string();
         assert!(
             text.contains(&http.to_string()) && text.contains("port 0"),

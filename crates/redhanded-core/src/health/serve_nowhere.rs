@@ -1,6 +1,6 @@
 //! Where there is no `poll` there are no listeners.
 
-use super::Health;
+use super::Ask;
 use crate::config::Error;
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ pub(crate) struct Bound {
 pub(crate) fn serve(
     http: Option<SocketAddr>,
     agent: Option<SocketAddr>,
-    _: impl Fn() -> Health + Send + 'static,
+    _: Ask,
 ) -> Result<Bound, Error> {
     if http.is_some() || agent.is_some() {
         return Err(Error::setting("health and agent-check listeners need Unix"));

@@ -65,11 +65,25 @@ impl FactsArena {
         facts_in(&words)
     }
 
+    /// All records as they are, without a copy: each a word of header and the words of its bytes. For the
+    /// thread that closes the request, or one that looks whether it still was the same request afterwards.
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        let used = self.used.load(Ordering::Acquire) as usize;
+        self.words.get(..used).unwrap_or_default()
+    }
+
+    /// Whether there is a record of that kind; reads no bytes.
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        let mut has = false;
+        self.each(|head, _| has |= head as u8 == kind);
+        has
+    }
+
     /// Shows each record to `look`, as its head and the words of its bytes.
     #[inline]
     pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(u64, &'a [AtomicU64])) {
-        let used = self.used.load(Ordering::Acquire) as usize;
-        let mut words = self.words.get(..used).unwrap_or_default();
+        let mut words = self.words();
         while let Some((head, rest)) = words.split_first() {
             let head = head.load(Ordering::Relaxed);
             let kept = (head >> 8 & 0xff_ffff) as usize;

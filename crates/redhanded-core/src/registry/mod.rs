@@ -19,8 +19,9 @@ pub(crate) use handshake::After;
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub(crate) use records::{Claimed, Facts as RecordFacts, RecordUse, Records};
 pub use slot::Place;
-pub(crate) use slot::{Ending, Key, Mail, PollMark, Slot, Stage};
+pub(crate) use slot::{Ending, Key, Life, Mail, PollMark, Slot, Stage};
 
+use crate::metrics::Meter;
 use crate::sync::{AtomicU64, Ordering};
 use free_list::FreeList;
 use parking_lot::Mutex;
@@ -44,6 +45,7 @@ struct Chunk {
 #[derive(Debug)]
 struct Shard {
     free: FreeList,
+    meter: &'static Meter,
     segments: [OnceLock<&'static [Chunk]>; SEGMENTS],
     /// Number of segments that exist; locked while one is added.
     grown: Mutex<usize>,
@@ -69,8 +71,9 @@ fn place(index: u32) -> (usize, usize, usize) {
 }
 
 impl Shard {
-    fn new() -> Self {
+    fn new(meter: &'static Meter) -> Self {
         Self {
+            meter,
             free: FreeList::new(),
             segments: [const { OnceLock::new() }; SEGMENTS],
             grown: Mutex::new(0),
@@ -112,7 +115,9 @@ impl Shard {
             let key = |s| Key::new(engine, shard, (first + c * CHUNK + s) as u32);
             Chunk {
                 due_ns,
-                slots: std::array::from_fn(|s| Slot::new(key(s), &self.free, due_ns, records)),
+                slots: std::array::from_fn(|s| {
+                    Slot::new(key(s), &self.free, due_ns, records, self.meter)
+                }),
             }
         };
         let chunks: &'static [Chunk] = Box::leak((0..1 << *grown).map(chunk).collect());
@@ -136,12 +141,18 @@ impl Shard {
 
 impl Registry {
     /// A registry whose keys carry `engine`, with `shards` (rounded up to a power of two) free lists.
-    pub(crate) fn new(engine: u16, shards: usize, records: Option<&'static Records>) -> Self {
+    /// Requests are counted by `meter`.
+    pub(crate) fn new(
+        engine: u16,
+        shards: usize,
+        records: Option<&'static Records>,
+        meter: &'static Meter,
+    ) -> Self {
         let shards = shards.clamp(1, 64).next_power_of_two();
         Self {
             engine,
             records,
-            shards: Box::leak((0..shards).map(|_| Shard::new()).collect()),
+            shards: Box::leak((0..shards).map(|_| Shard::new(meter)).collect()),
         }
     }
 
@@ -243,7 +254,7 @@ mod tests {
 
     #[test]
     fn slots_come_back_and_the_registry_does_not_grow() {
-        let registry = Registry::new(0, 1, None);
+        let registry = Registry::new(0, 1, None, Box::leak(Box::default()));
         let mut keys = std::collections::HashSet::new();
         for round in 0..1000u64 {
             let taken: Vec<_> = (0..100)
@@ -269,7 +280,7 @@ mod tests {
 
     #[test]
     fn only_what_is_due_is_shown() {
-        let registry = Registry::new(0, 1, None);
+        let registry = Registry::new(0, 1, None, Box::leak(Box::default()));
         let slots: Vec<_> = (0..200u64)
             .map(|i| registry.take(0, i, 1000).unwrap())
             .collect();

@@ -6,6 +6,7 @@ use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
 use super::records::{RecordUse, Records};
+use crate::metrics::Meter;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use redhanded_capture::Waiting;
@@ -146,13 +147,61 @@ pub(crate) struct Ending {
     pub(crate) at_ns: Option<u64>,
 }
 
+/// Stage, flags and status of a request as they were at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life(u32);
+
+impl Life {
+    /// A request, and neither a child of one nor the beginning of a head.
+    #[inline]
+    pub(crate) fn is_request(self) -> bool {
+        // The head is the last stage, and the flag is above all of them: one comparison.
+        const { assert!(Stage::Head as u32 == Stage::ALL.len() as u32 - 1 && CHILD > STAGE) };
+        self.0 & (CHILD | STAGE) < Stage::Head as u32
+    }
+    #[inline]
+    pub(crate) fn is_https(self) -> bool {
+        self.0 & HTTPS != 0
+    }
+    #[inline]
+    pub(crate) fn has_failed(self) -> bool {
+        self.0 & FAILED != 0
+    }
+    /// How it ended, once it has.
+    pub(crate) fn how(self) -> How {
+        let how = HOWS.get(((self.0 & HOW) >> HOW_SHIFT) as usize);
+        how.copied().unwrap_or_default()
+    }
+    /// What of it tells one kind of end from another: how, status and two flags. A number to compare.
+    #[inline]
+    pub(crate) fn as_ended(self) -> u32 {
+        self.0 & (0xffff_0000 | HOW | HTTPS | FAILED)
+    }
+    /// A life of which no more is known than that number.
+    pub(crate) fn from_ended(ended: u32) -> Self {
+        Self(ended)
+    }
+    /// The HTTP status, 0 before there is one.
+    #[inline]
+    pub(crate) fn status(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+}
+
 /// Below: the [`Stage`]. The response to a HEAD request has no body, whatever its headers say.
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
 /// Its facts are to be kept for comparison, if it ends well.
 const SAMPLED: u32 = 0x20;
-const STAGE: u32 = 0x1f;
+/// It came over TLS.
+const HTTPS: u32 = 0x10;
+/// The service gave an error instead of a response.
+const FAILED: u32 = 0x08;
+const STAGE: u32 = 0x07;
+/// How it ended, as its place in [`HOWS`].
+const HOW: u32 = 0x0700;
+const HOW_SHIFT: u32 = 8;
 const PANICKED: u32 = 4;
 /// Room for every way to end, of requests and of children.
 const WAYS: usize = 16;
@@ -174,6 +223,8 @@ pub(super) struct ChunkDue(pub(super) AtomicU64);
 pub(crate) struct Slot {
     pub(crate) key: Key,
     pub(crate) hand: Handshake,
+    /// The numbers of its install.
+    pub(crate) meter: &'static Meter,
     pub(super) link: Link,
     /// The list it goes back to, wherever its request ends.
     home: &'static FreeList,
@@ -225,6 +276,19 @@ pub(crate) struct Slot {
     pub(crate) facts: FactsArena,
 }
 
+/// A life that ends `how`.
+#[inline]
+fn with_how(life: u32, how: How) -> u32 {
+    let word = match how {
+        How::Completed => 1,
+        How::ClientGone => 2,
+        How::Cancelled => 3,
+        How::Panicked => PANICKED,
+        _ => 0,
+    };
+    life & !HOW | word << HOW_SHIFT
+}
+
 impl Linked for Slot {
     #[inline]
     fn link(&self) -> &Link {
@@ -238,8 +302,10 @@ impl Slot {
         home: &'static FreeList,
         chunk_due_ns: &'static ChunkDue,
         records: Option<&'static Records>,
+        meter: &'static Meter,
     ) -> Self {
         Self {
+            meter,
             key,
             home,
             chunk_due_ns,
@@ -465,6 +531,22 @@ impl Slot {
         self.life.load(Ordering::Relaxed) & BODYLESS != 0
     }
 
+    /// It came over TLS.
+    pub(crate) fn set_https(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | HTTPS, Ordering::Relaxed);
+    }
+    /// The service gave an error instead of a response.
+    pub(crate) fn set_failed(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | FAILED, Ordering::Relaxed);
+    }
+    /// What is noted of its life.
+    #[inline]
+    pub(crate) fn life(&self) -> Life {
+        Life(self.life.load(Ordering::Relaxed))
+    }
+
     /// A response with this status has come, with a body of `left` bytes, or of unknown length.
     #[inline]
     pub(crate) fn responded(&self, status: u16, left: Option<u64>, stage: Stage) {
@@ -475,7 +557,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -630,48 +712,33 @@ impl Slot {
         self.wants_capture.load(Ordering::Relaxed) != 0
     }
 
-    /// Notes how the request ends; before [`Handshake::close`].
+    /// Notes how the request ends, and counts that; before [`Handshake::close`]. One writer, so that no atomic addition is
+    /// needed. A head that was waited for is no request: the one that comes of it counts for itself.
     #[inline]
-    pub(crate) fn set_how(&self, how: How) {
-        let word = match how {
-            How::Completed => 1,
-            How::ClientGone => 2,
-            How::Cancelled => 3,
-            How::Panicked => PANICKED,
-            _ => 0,
-        };
-        let life = self.life.load(Ordering::Relaxed);
-        self.life
-            .store(life & !0xff00 | word << 8, Ordering::Relaxed);
+    pub(crate) fn finish(&self, how: How) {
+        let life = with_how(self.life.load(Ordering::Relaxed), how);
+        self.life.store(life, Ordering::Relaxed);
+        if life & STAGE != Stage::Head as u32 {
+            let way = ((life & HOW) >> HOW_SHIFT | (life & CHILD) >> 3) as usize;
+            if let Some(count) = self.ends.get(way) {
+                let counted = count.load(Ordering::Relaxed).wrapping_add(1);
+                count.store(counted, Ordering::Relaxed);
+            }
+        }
     }
     /// A poll was left by a panic: how the request ends is known, whoever catches it.
     pub(crate) fn set_panicked(&self) {
-        self.set_how(How::Panicked);
+        let life = self.life.load(Ordering::Relaxed);
+        self.life
+            .store(with_how(life, How::Panicked), Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {
-        self.life.load(Ordering::Relaxed) >> 8 & 0xff == PANICKED
+        self.life.load(Ordering::Relaxed) & HOW == PANICKED << HOW_SHIFT
     }
     /// Every byte that the body had announced went out.
     pub(crate) fn all_sent(&self) -> bool {
         self.status().is_some() && self.left.load(Ordering::Relaxed) == 0
-    }
-
-    /// Counts the way that was noted; one writer, so that no atomic addition is needed. A head that
-    /// was waited for is no request: the one that comes of it counts for itself.
-    #[inline]
-    pub(crate) fn count_end(&self) {
-        let life = self.life.load(Ordering::Relaxed);
-        if life & STAGE == Stage::Head as u32 {
-            return;
-        }
-        let way = (life >> 8 & 0x7 | (life & CHILD) >> 3) as usize;
-        if let Some(count) = self.ends.get(way) {
-            count.store(
-                count.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
-        }
     }
 
     /// How often requests that were here ended `how`; it wraps at four thousand millions.
@@ -687,7 +754,7 @@ impl Slot {
     pub(crate) fn ending(&self) -> Ending {
         Ending {
             how: HOWS
-                .get((self.life.load(Ordering::Relaxed) >> 8 & 0xff) as usize)
+                .get(((self.life.load(Ordering::Relaxed) & HOW) >> HOW_SHIFT) as usize)
                 .copied()
                 .unwrap_or_default(),
             status: self.status(),

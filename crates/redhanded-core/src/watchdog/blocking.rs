@@ -101,6 +101,18 @@ impl Watchdog {
     }
 }
 
+/// Threads of the blocking pools of all runtimes that have worker threads; `workers` are the living threads that have
+/// polled watched requests.
+pub(crate) fn blocking_threads(workers: &[&'static Worker]) -> u32 {
+    let of_pools = workers.iter().filter(|worker| worker.runs_tasks());
+    let mut names: Vec<String> = of_pools
+        .filter_map(|worker| worker.thread().name())
+        .collect();
+    names.sort();
+    names.dedup();
+    names.iter().filter_map(|name| threads_called(name)).sum()
+}
+
 /// Threads of this process with the name that the pool gives to its own; less the workers, which have the same.
 /// `None` where `/proc` does not say.
 pub(super) fn threads_called(name: &str) -> Option<u32> {

@@ -33,8 +33,11 @@ use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::memory;
+use crate::metrics::Judged;
 use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+pub(crate) use blocking::blocking_threads;
+
 use blocking::PoolLooks;
 use burst::Bursts;
 use clocks::Clocks;
@@ -46,7 +49,7 @@ use open_case::OpenCase;
 use pauses::Pauses;
 use pool_probe::PoolProbes;
 use redhanded_capture::Sampler;
-use redhanded_capture::monotonic_ns as now_ns;
+use redhanded_capture::{monotonic_ns as now_ns, thread_cpu_ns};
 use redhanded_report::Event;
 use standing::{Pace, StandingPolls};
 use std::collections::HashMap;
@@ -195,11 +198,22 @@ impl Watchdog {
                 self.standing.forget();
                 Next::At(now_ns + self.round_ns)
             });
+            self.tell_punctuality(now_ns);
             let samples = self.sampler.asked() - asked;
             let may_take_ns = samples.saturating_mul(nanos(standing::PATIENCE));
             self.sleep(next, now_ns.saturating_add(may_take_ns));
         }
         self.file_ends();
+    }
+
+    /// Tells for metrics how long the round took that began at `began_ns`.
+    fn tell_punctuality(&self, began_ns: u64) {
+        if let Some(counted) = self.engine.meter.counted() {
+            let watch = &counted.watch;
+            watch.rounds.record(now_ns().saturating_sub(began_ns));
+            watch.late.record(self.pauses.late_ns(began_ns));
+            watch.set_cpu_ns(thread_cpu_ns().unwrap_or(0));
+        }
     }
 
     /// Until the next round, after one that may have taken until `may_end_ns`.
@@ -352,6 +366,7 @@ impl Watchdog {
         let opened = self.open_case(slot, now_ns);
         if !opened {
             self.engine.counts.repeat();
+            self.count(&slot.facts.read(), Judged::Unlooked);
         }
         opened
     }
@@ -451,6 +466,7 @@ impl Watchdog {
             if !(booked.line || open.at_shutdown) {
                 self.engine.counts.repeat();
                 open.dismissed = true;
+                self.count(&case.copied, Judged::As(&case.verdict));
                 return;
             }
         }
@@ -458,9 +474,16 @@ impl Watchdog {
         case.occurrences = case
             .occurrences
             .max(self.storm.occurrences(case.fingerprint));
-        let filed = self.send(Message::Case(Box::new(case)));
+        let filed = self.send_case(case, first);
         if let Some(open) = self.open.get_mut(index) {
             open.filed |= filed;
+        }
+    }
+
+    /// Counts for metrics a caught request that the clerk does not hear of.
+    fn count(&self, copied: &[Fact], judged: Judged<'_>) {
+        if let Some(counted) = self.engine.meter.counted() {
+            counted.runaways.count(copied, judged, None);
         }
     }
 
@@ -499,15 +522,31 @@ impl Watchdog {
         }
     }
 
-    /// Never waits: a clerk that hangs on a disk must not blind us.
-    fn send(&self, message: Message) -> bool {
-        match self.clerk.try_send(message) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.engine.counts.lost_report();
-                false
-            }
+    /// The clerk counts the cases that it gets; one that it does not get is counted here, if it is the first of its
+    /// request.
+    fn send_case(&self, case: Case, first: bool) -> bool {
+        let refused = self.offer(Message::Case(Box::new(case))).err();
+        if let Some(Message::Case(case)) = &refused
+            && first
+            && !case.is_early
+        {
+            self.count(&case.copied, Judged::As(&case.verdict));
         }
+        refused.is_none()
+    }
+
+    fn send(&self, message: Message) -> bool {
+        self.offer(message).is_ok()
+    }
+
+    /// Never waits: a clerk that hangs on a disk must not blind us. Gives back what could not be handed over, counted as
+    /// lost.
+    fn offer(&self, message: Message) -> Result<(), Message> {
+        self.clerk.try_send(message).map_err(|refused| {
+            self.engine.counts.lost_report();
+            let (TrySendError::Full(message) | TrySendError::Disconnected(message)) = refused;
+            message
+        })
     }
 
     fn next(&mut self, now_ns: u64, earliest_ns: Option<u64>) -> Next {

@@ -33,6 +33,11 @@ impl Pauses {
         Some(overslept)
     }
 
+    /// How much later than it meant to a watchdog runs that runs at `now_ns`.
+    pub(super) fn late_ns(&self, now_ns: u64) -> u64 {
+        now_ns.saturating_sub(self.expected_ns)
+    }
+
     /// The watchdog means to run again at `at_ns`.
     pub(super) fn expect(&mut self, at_ns: u64) {
         self.expected_ns = at_ns;

@@ -145,7 +145,9 @@ fn keep_the_driver_driven(runtime: runtime::Handle) {
 }
 
 fn install(options: &Options) -> Result<Redhanded, redhanded::Error> {
-    let mut builder = Redhanded::builder("stall").slow_after(options.slow_after);
+    let mut builder = Redhanded::builder("stall")
+        .slow_after(options.slow_after)
+        .metrics(options.metrics);
     for (route, after) in &options.routes {
         builder = builder.route(route, slow_after(*after));
     }
@@ -201,7 +203,11 @@ fn app(options: &Options, watch: Option<&Redhanded>) -> Result<Router, Box<dyn E
     let live = get(watch.liveness());
     // After the layer: what looks at the watching is not watched itself.
     let app = app.layer(watch.layer()).route("/stats", stats);
-    Ok(app.route("/ready", ready).route("/live", live))
+    let app = app.route("/ready", ready).route("/live", live);
+    if !options.metrics {
+        return Ok(app);
+    }
+    Ok(app.route("/metrics", get(watch.metrics_handler())))
 }
 
 fn stats(watch: &Redhanded) -> Json<serde_json::Value> {

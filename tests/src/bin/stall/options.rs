@@ -32,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) agent: Option<SocketAddr>,
     /// `--restart-after MS`: when it is not alive.
     pub(crate) restart_after: Option<Duration>,
+    /// `--metrics`: requests are counted, and told at `/metrics`.
+    pub(crate) metrics: bool,
     /// `--listener`: its connections are watched.
     pub(crate) listener: bool,
     /// `--port N`, where it matters which.
@@ -59,6 +61,7 @@ impl Options {
             health: None,
             agent: None,
             restart_after: None,
+            metrics: false,
             listener: false,
             port: 0,
             exit_after: None,
@@ -79,6 +82,7 @@ impl Options {
                 "--health" => options.health = Some(parsed(&value()?)?),
                 "--agent" => options.agent = Some(parsed(&value()?)?),
                 "--restart-after" => options.restart_after = Some(millis(&value()?)?),
+                "--metrics" => options.metrics = true,
                 "--listener" => options.listener = true,
                 "--port" => options.port = parsed(&value()?)?,
                 "--exit-after" => options.exit_after = Some(millis(&value()?)?),
