@@ -35,6 +35,10 @@ impl Default for Bounds {
     }
 }
 
+/// What a flush leaves of its deadline for the disk.
+const SPARE: Duration = Duration::from_millis(200);
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
 /// The spans of one report.
 struct Entry {
     spans: Vec<SpanData>,
@@ -59,6 +63,8 @@ pub(crate) struct Look {
     pub(crate) ready_at: Option<Instant>,
     /// Somebody waits for what was accepted.
     pub(crate) flushing: bool,
+    /// And will not wait for much longer; perhaps the process ends then.
+    pub(crate) urgent: bool,
     /// The exporter is to end.
     pub(crate) stopping: bool,
 }
@@ -76,6 +82,7 @@ struct State {
     lost: u64,
     /// Somebody waits in `flush`: do not linger.
     flushing: usize,
+    urgent: bool,
     stopping: bool,
     ended: bool,
 }
@@ -127,7 +134,8 @@ impl Queue {
     pub(crate) fn look(&self, away: bool) -> Look {
         let mut state = self.lock();
         let mut look = Look {
-            flushing: state.flushing > 0,
+            flushing: state.flushing > 0 || state.urgent,
+            urgent: std::mem::take(&mut state.urgent),
             stopping: state.stopping,
             ..Look::default()
         };
@@ -192,28 +200,38 @@ impl Queue {
     }
 
     /// Waits until what was accepted before this call is done with; whether all of it arrived.
+    ///
+    /// Near the deadline what has not gone out is brought to disk, if there is one.
     pub(crate) fn flush(&self, deadline: Duration) -> bool {
-        // A deadline beyond what a clock can express is none.
-        let until = Instant::now().checked_add(deadline);
         let mut state = self.lock();
         let (target, failed) = (state.accepted, state.failed);
         state.flushing += 1;
         self.work.notify_one();
-        while state.finished < target && !state.ended {
-            let rest = until.map_or(deadline, |until| {
-                until.saturating_duration_since(Instant::now())
-            });
-            if rest.is_zero() {
-                break;
-            }
-            state = self
-                .progress
-                .wait_timeout(state, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        let spare = (deadline / 4).min(SPARE);
+        let now = Instant::now();
+        state = self.wait_finished(state, target, deadline.saturating_sub(spare));
+        if state.finished < target && !state.ended {
+            state.urgent = true;
+            self.work.notify_one();
+            state = self.wait_finished(state, target, deadline.saturating_sub(now.elapsed()));
         }
         state.flushing -= 1;
         state.finished >= target && state.failed == failed
+    }
+
+    fn wait_finished<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        target: u64,
+        deadline: Duration,
+    ) -> MutexGuard<'a, State> {
+        // A deadline beyond what a clock can express is none.
+        let wait = self
+            .progress
+            .wait_timeout_while(state, deadline.min(FOR_EVER), |state| {
+                state.finished < target && !state.ended
+            });
+        wait.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// How many were lost so far.

@@ -146,6 +146,26 @@ fn a_silent_collector_is_not_waited_for_with_empty_hands() {
     assert_eq!(files(&slot).len(), 2, "and the other as well");
 }
 
+/// What an application does at its end: it flushes and exits, and drops nothing.
+#[test]
+fn a_flush_that_is_in_vain_brings_to_disk_what_it_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::saying(vec![Say::Silence; 9]);
+    let otlp = spooling(
+        directory.path(),
+        collector.url.strip_prefix("http://").unwrap(),
+    );
+    otlp.accept(&small(0), None);
+    let begun = Instant::now();
+    assert!(!otlp.flush(Duration::from_millis(400)));
+    assert!(
+        begun.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(files(&directory.path().join("0")).len(), 1);
+}
+
 #[test]
 fn the_disk_is_bounded_and_the_oldest_make_room() {
     let directory = tempfile::tempdir().unwrap();
