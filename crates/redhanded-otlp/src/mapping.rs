@@ -8,7 +8,7 @@ use crate::{calls, names, snapshots, stacktrace, text};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanLinks};
 use redhanded_report::{
-    Action, Evidence, OutboundTotal, OverRepresented, Peer, Phase, Report, Request, Verdict,
+    Action, Event, Evidence, OutboundTotal, OverRepresented, Peer, Phase, Report, Request, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +45,9 @@ pub(crate) fn runaway(name: &'static str, report: &Report, told: &mut Told) -> V
         status: Status::error(text::bounded(cause, text::VALUE)),
         instrumentation_scope: names::scope(),
     };
-    let open = snapshots::open_spans(evidence, when, &span);
+    // A later look has snapshots of the same spans: under ids that the first one does not have.
+    let is_first = report.event == Event::Caught;
+    let open = snapshots::open_spans(evidence, when, &span, is_first);
     let calls = calls::spans(&chosen, when, &span, told);
     std::iter::once(span).chain(open).chain(calls).collect()
 }
@@ -255,7 +257,7 @@ pub(crate) fn address(to: &mut Attributes, (address, port): (&str, &str), text: 
     }
 }
 
-fn client_chosen(to: &mut Attributes, request: &Request) {
+pub(crate) fn client_chosen(to: &mut Attributes, request: &Request) {
     let mut all = |prefix: &str, map: &BTreeMap<String, String>| {
         for (key, value) in map {
             to.text(&format!("redhanded.{prefix}.{key}"), value);

@@ -71,7 +71,8 @@ fn parse(rfc3339: &str) -> Option<u64> {
     humantime::parse_rfc3339(rfc3339).ok().map(unix)
 }
 
-fn unix(time: SystemTime) -> u64 {
+/// The clock as nanoseconds since 1970.
+pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     })
