@@ -52,7 +52,7 @@ pub use config::{
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};
-pub use install::{Installed, install};
+pub use install::{Installed, Numbers, install};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,
 };

@@ -309,14 +309,15 @@ fn until(what: impl Fn() -> bool) -> bool {
 fn who_is_caught_is_counted_and_an_example_of_its_bucket() {
     let installed = installed(30);
     let ticket = open(installed.engine(), "GET", Some("/hangs"));
-    let runaways = || match find(&installed.metrics(), "redhanded.runaways") {
+    let runaways = || match find(&installed.numbers().snapshot(), "redhanded.runaways") {
         Data::Counter(points) => points.clone(),
         other => panic!("{other:?}"),
     };
     assert!(until(|| installed.stats().caught == 1
         && installed.flush(Duration::from_secs(5))
         && installed
-            .metrics()
+            .numbers()
+            .snapshot()
             .metrics
             .iter()
             .any(|m| m.name == "redhanded.runaways")));
@@ -330,7 +331,7 @@ fn who_is_caught_is_counted_and_an_example_of_its_bucket() {
     let exemplar = caught[0].exemplar.clone().expect("its trace is known");
     assert_eq!((exemplar.trace_id.len(), exemplar.span_id.len()), (32, 16));
     drop(ticket);
-    let snapshot = installed.metrics();
+    let snapshot = installed.numbers().snapshot();
     let Data::Histogram(points) = find(&snapshot, "http.server.request.duration") else {
         panic!("a histogram");
     };
