@@ -121,15 +121,19 @@ pub(crate) fn start_metrics(planned: Planned, _: &Installed) -> Result<Metrics, 
     match planned {}
 }
 
-/// Sends what there is now, and waits for that until `deadline`.
+/// Sends what there is now, and waits for that until `deadline`; with `end` it was the last time.
 #[cfg(feature = "otlp")]
-pub(crate) fn flush_metrics(metrics: &Metrics, deadline: Duration) {
+pub(crate) fn flush_metrics(metrics: &Metrics, deadline: Duration, end: bool) {
     // What does not arrive is counted there.
-    let _ = metrics.flush(deadline);
+    let _ = if end {
+        metrics.shutdown(deadline)
+    } else {
+        metrics.flush(deadline)
+    };
 }
 
 #[cfg(not(feature = "otlp"))]
-pub(crate) fn flush_metrics(metrics: &Metrics, _: Duration) {
+pub(crate) fn flush_metrics(metrics: &Metrics, _: Duration, _: bool) {
     match *metrics {}
 }
 

@@ -5,7 +5,6 @@ use crate::export;
 use redhanded_core::sink::Sink;
 use redhanded_core::{Asked, Config, Diagnostics, Error, Installed, Job, Stats};
 use redhanded_tower::WatchLayer;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An install: everything of ours in this process goes through it.
@@ -15,7 +14,8 @@ use std::time::{Duration, Instant};
 pub struct Redhanded {
     pub(crate) installed: Installed,
     layer: WatchLayer,
-    metrics: Option<Arc<export::Metrics>>,
+    /// Goes on when the last handle is dropped, as all the others do.
+    metrics: Option<&'static export::Metrics>,
 }
 
 impl Redhanded {
@@ -67,8 +67,8 @@ impl Redhanded {
     ///
     /// `false` means that something was still on its way. Needs no particular runtime.
     pub async fn flush(&self, deadline: Duration) -> bool {
-        let (installed, metrics) = (self.installed.clone(), self.metrics.clone());
-        off_thread(move || in_time(deadline, metrics, |left| installed.flush(left))).await
+        let (installed, metrics) = (self.installed.clone(), self.metrics);
+        off_thread(move || in_time(deadline, metrics, false, |left| installed.flush(left))).await
     }
 
     /// Ends the watching: what was found is filed and exported, requests from now on run unwatched.
@@ -80,26 +80,27 @@ impl Redhanded {
     ///
     /// `false` means that after `deadline` something was still on its way.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
-        let (installed, metrics) = (self.installed.clone(), self.metrics.clone());
-        off_thread(move || in_time(deadline, metrics, |left| installed.shutdown(left))).await
+        let (installed, metrics) = (self.installed.clone(), self.metrics);
+        off_thread(move || in_time(deadline, metrics, true, |left| installed.shutdown(left))).await
     }
 }
 
 /// What metrics may take of a deadline.
 const METRICS: Duration = Duration::from_secs(2);
 
-/// Does `work` within `deadline`, and has the last metrics sent in what is left of it. They are numbers, and no report is
-/// missing where they do not arrive: `work` alone says what came of it.
+/// Does `work` within `deadline`, and has metrics sent in what is left of it, for the last time with `end`. They are
+/// numbers, and no report is missing where they do not arrive: `work` alone says what came of it.
 fn in_time(
     deadline: Duration,
-    metrics: Option<Arc<export::Metrics>>,
+    metrics: Option<&export::Metrics>,
+    end: bool,
     work: impl FnOnce(Duration) -> bool,
 ) -> bool {
     let begun = Instant::now();
     let done = work(deadline);
     let left = deadline.saturating_sub(begun.elapsed());
     if let Some(metrics) = metrics {
-        export::flush_metrics(&metrics, left.min(METRICS));
+        export::flush_metrics(metrics, left.min(METRICS), end);
     }
     done
 }
@@ -156,7 +157,7 @@ pub(crate) fn install(
     Ok(Redhanded {
         installed,
         layer,
-        metrics: metrics.map(Arc::new),
+        metrics: metrics.map(|metrics| &*Box::leak(Box::new(metrics))),
     })
 }
 

@@ -85,6 +85,13 @@ impl MetricsExport {
     pub fn flush(&self, deadline: Duration) -> bool {
         self.shared.flush(deadline)
     }
+
+    /// The same, and ends the thread.
+    pub fn shutdown(&self, deadline: Duration) -> bool {
+        let arrived = self.flush(deadline);
+        self.shared.stop();
+        arrived
+    }
 }
 
 impl Planned {
