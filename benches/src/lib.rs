@@ -1,6 +1,7 @@
 //! The app that is measured, bare and under each layer.
 
 pub mod heap;
+mod spans;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,6 +12,9 @@ use redhanded::{Builder, FlightRecorder, Redhanded};
 use std::time::Duration;
 use tower::ServiceExt;
 use tower::layer::util::Identity;
+use tracing::Dispatch;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry;
 
 /// What stands around the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,10 @@ pub enum Around {
     Redhanded,
     /// The same, and requests are counted for metrics.
     Metrics,
+    /// Nothing, and a `tracing` registry that keeps spans for nobody.
+    Registry,
+    /// redhanded, and its layer in that registry.
+    Story,
     /// The same with a flight recorder.
     Recorded,
 }
@@ -37,9 +45,13 @@ impl Around {
         Self::Recorded,
     ];
 
+    /// What is compared where a request tells much by `tracing`; the baseline first.
+    pub const TRACED: [Self; 4] = [Self::Bare, Self::Redhanded, Self::Registry, Self::Story];
+
     /// By the name that the command line uses.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|a| a.name() == name)
+        let mut all = Self::ALL.into_iter().chain(Self::TRACED);
+        all.find(|a| a.name() == name)
     }
 
     /// The name that the command line uses.
@@ -49,6 +61,8 @@ impl Around {
             Self::Identity => "identity",
             Self::Redhanded => "redhanded",
             Self::Metrics => "metrics",
+            Self::Registry => "registry",
+            Self::Story => "story",
             Self::Recorded => "recorded",
         }
     }
@@ -59,11 +73,13 @@ impl Around {
     ///
     /// When the install fails, which has no place in a measurement.
     pub fn app(self) -> Router {
-        let app = Router::new().route("/hello", get(|| async { "hello" }));
+        let app = Router::new()
+            .route("/hello", get(|| async { "hello" }))
+            .route("/spans", get(spans::handler));
         let app = match self {
-            Self::Bare => app,
+            Self::Bare | Self::Registry => app,
             Self::Identity => app.layer(Identity::new()),
-            Self::Redhanded => watched(app, builder()),
+            Self::Redhanded | Self::Story => watched(app, builder()),
             Self::Metrics => watched(app, builder().metrics(true)),
             Self::Recorded => {
                 let name = format!("redhanded-bench-{}.rh", std::process::id());
@@ -77,6 +93,15 @@ impl Around {
         };
         // As axum::serve does it: without a state, axum would apply every layer anew per request.
         app.with_state(())
+    }
+
+    /// The `tracing` stack that belongs to it, if one does.
+    pub fn stack(self) -> Option<Dispatch> {
+        match self {
+            Self::Bare | Self::Identity | Self::Redhanded | Self::Metrics | Self::Recorded => None,
+            Self::Registry => Some(Dispatch::new(registry())),
+            Self::Story => Some(Dispatch::new(registry().with(redhanded::trace_layer()))),
+        }
     }
 }
 
@@ -136,12 +161,15 @@ pub fn requests() -> Result<(), Box<dyn std::error::Error>> {
     let around = args
         .next()
         .and_then(|a| Around::by_name(&a))
-        .ok_or("bare, identity, redhanded, metrics or recorded?")?;
+        .ok_or("bare, identity, redhanded, metrics, recorded, registry or story?")?;
     let count = args.next().ok_or("how many?")?.parse()?;
     let uri = args.next().unwrap_or_else(|| "/hello".to_owned()).parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if let Some(stack) = around.stack() {
+        tracing::dispatcher::set_global_default(stack)?;
+    }
     runtime.block_on(send(&around.app(), &uri, count));
     Ok(())
 }

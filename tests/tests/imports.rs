@@ -11,6 +11,7 @@ const LIST: [&[&str]; 5] = [
     &[
         "redhanded-tower",
         "redhanded-connect",
+        "redhanded-trace",
         "redhanded-otlp",
         "redhanded-cli",
     ],

@@ -1,4 +1,4 @@
-//! `allocations`: heap allocations per request on the request's thread, bare and under each layer.
+//! `allocations [URI]`: heap allocations per request on the request's thread, bare and under each layer.
 //!
 //! A binary of its own: the counting allocator has its price in instructions.
 
@@ -9,9 +9,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let uri = "/hello".parse()?;
-    for around in Around::ALL {
+    let uri = std::env::args().nth(1);
+    let (uri, arounds) = match uri.as_deref() {
+        Some(uri @ "/spans") => (uri.parse()?, Around::TRACED.as_slice()),
+        Some(uri) => (uri.parse()?, Around::ALL.as_slice()),
+        None => ("/hello".parse()?, Around::ALL.as_slice()),
+    };
+    for around in arounds {
         let app = around.app();
+        let stack = around.stack();
+        let _here = stack.as_ref().map(tracing::dispatcher::set_default);
         // The first request registers the thread and makes the first slots.
         runtime.block_on(send(&app, &uri, 1));
         let counted = allocation_counter::measure(|| runtime.block_on(send(&app, &uri, 1000)));

@@ -1,64 +1,37 @@
 //! Where in a URL its marks stand, sixteen bytes at a time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Where the marks of 64 bytes of a URL stand, one bit a byte.
+/// Where the marks of sixteen bytes of a URL stand, one bit a byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UrlMarks {
-    /// Escapes, blanks, colons, control characters, and what is not ASCII: what takes more than a look to understand.
-    pub odd: u64,
-    /// `=`.
-    pub equals: u64,
-    /// `?` and `&`.
-    pub begins: u64,
-    /// `J`, which ends the `eyJ` that every JSON web token begins with.
-    pub tokens: u64,
+    /// What takes more than this look to understand: whatever is below `-` or not ASCII (escapes, blanks, plus signs),
+    /// colons, and `J`, which ends the `eyJ` that every JSON web token begins with. Not `&`.
+    pub odd: u16,
+    /// `&`, `?` and `=`.
+    pub ends: u16,
+    /// `=` alone.
+    pub equals: u16,
 }
 
 impl UrlMarks {
-    /// Of the bytes in up to eight words, the first byte in the lowest bits. Behind the last word everything is odd.
+    /// Of sixteen bytes in two words, the first byte in the lowest bits.
     ///
     /// ```
     /// use redhanded_capture::UrlMarks;
-    /// use std::sync::atomic::AtomicU64;
-    /// let word = AtomicU64::new(u64::from_le_bytes(*b"/a?b=c&d"));
-    /// let marks = UrlMarks::of(&[word]).first(8);
-    /// assert_eq!((marks.begins, marks.equals, marks.odd), (0b0100_0100, 0b0001_0000, 0));
+    /// let word = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
+    /// let marks = UrlMarks::of(word(b"/a?b=c&d"), word(b"=%20----"));
+    /// assert_eq!(marks.ends, 0b1_0101_0100);
+    /// assert_eq!(marks.equals, 0b1_0001_0000);
+    /// assert_eq!(marks.odd, 0b10_0000_0000);
     /// ```
     #[inline]
-    pub fn of(words: &[AtomicU64]) -> Self {
-        let mut marks = Self::default();
-        for (shift, pair) in (0..4).zip(words.chunks(2)) {
-            let word = |n: usize| pair.get(n).map_or(0, |word| word.load(Ordering::Relaxed));
-            let of_pair = of_sixteen(word(0), word(1));
-            marks.odd |= u64::from(of_pair[0]) << (16 * shift);
-            marks.equals |= u64::from(of_pair[1]) << (16 * shift);
-            marks.begins |= u64::from(of_pair[2]) << (16 * shift);
-            marks.tokens |= u64::from(of_pair[3]) << (16 * shift);
-        }
-        marks
-    }
-
-    /// Those of the first `bytes` bytes.
-    #[inline]
-    #[must_use]
-    pub fn first(self, bytes: usize) -> Self {
-        if bytes >= 64 {
-            return self;
-        }
-        let mask = (1 << bytes) - 1;
-        Self {
-            odd: self.odd & mask,
-            equals: self.equals & mask,
-            begins: self.begins & mask,
-            tokens: self.tokens & mask,
-        }
+    pub fn of(low: u64, high: u64) -> Self {
+        of_sixteen(low, high)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn of_sixteen(low: u64, high: u64) -> [u16; 4] {
+fn of_sixteen(low: u64, high: u64) -> UrlMarks {
     // SAFETY: all that `sse2` asks for is SSE2, which is part of x86_64 itself.
     unsafe { sse2(low, high) }
 }
@@ -66,24 +39,26 @@ fn of_sixteen(low: u64, high: u64) -> [u16; 4] {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[target_feature(enable = "sse2")]
-fn sse2(low: u64, high: u64) -> [u16; 4] {
+fn sse2(low: u64, high: u64) -> UrlMarks {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8,
+        __m128i, _mm_andnot_si128, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_set1_epi8,
     };
+    let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
     let bytes = _mm_set_epi64x(high.cast_signed(), low.cast_signed());
-    let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
-    let or = |one: __m128i, other: __m128i| _mm_or_si128(one, other);
+    let ampersand = _mm_cmpeq_epi8(bytes, all(b'&'));
     // Signed: what is not ASCII is below zero.
-    let low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x21));
-    let odd = or(or(or(is(b'%'), is(b'+')), or(is(b':'), is(0x7f))), low);
+    let low = _mm_andnot_si128(ampersand, _mm_cmplt_epi8(bytes, all(b'-')));
+    let colon = _mm_cmpeq_epi8(bytes, all(b':'));
+    let token = _mm_cmpeq_epi8(bytes, all(b'J'));
+    // `?` is `=` with one bit more, and nothing else is.
+    let either = _mm_cmpeq_epi8(_mm_or_si128(bytes, all(0x02)), all(b'?'));
     let mask = |found: __m128i| _mm_movemask_epi8(found) as u16;
-    [
-        mask(odd),
-        mask(is(b'=')),
-        mask(or(is(b'?'), is(b'&'))),
-        mask(is(b'J')),
-    ]
+    UrlMarks {
+        odd: mask(_mm_or_si128(low, _mm_or_si128(colon, token))),
+        ends: mask(_mm_or_si128(ampersand, either)),
+        equals: mask(_mm_cmpeq_epi8(bytes, all(b'='))),
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -91,20 +66,19 @@ use one_by_one as of_sixteen;
 
 /// The same for any processor.
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn one_by_one(low: u64, high: u64) -> [u16; 4] {
-    let mut marks = [0; 4];
+fn one_by_one(low: u64, high: u64) -> UrlMarks {
+    let mut marks = UrlMarks::default();
     let bytes = low.to_le_bytes().into_iter().chain(high.to_le_bytes());
     for (at, byte) in bytes.enumerate() {
-        let kind = match byte {
-            b'=' => 1,
-            b'?' | b'&' => 2,
-            b'J' => 3,
-            b'%' | b'+' | b':' => 0,
-            0x21..=0x7e => continue,
-            _ => 0,
-        };
-        if let Some(marks) = marks.get_mut(kind) {
-            *marks |= 1 << at;
+        let bit = 1 << at;
+        match byte {
+            b'&' | b'?' => marks.ends |= bit,
+            b'=' => {
+                marks.ends |= bit;
+                marks.equals |= bit;
+            }
+            b':' | b'J' | 0..b'-' | 0x80.. => marks.odd |= bit,
+            _ => {}
         }
     }
     marks

@@ -34,6 +34,14 @@ pub(crate) enum Command {
     /// Follows a log, one line per runaway, through every rotation
     #[command(after_help = exit_codes())]
     Tail(Tail),
+    /// What was in flight when a process died, from its flight recorder
+    ///
+    /// Reads the file that `FlightRecorder` or REDHANDED_FLIGHT_RECORDER names, or one that a later start has put
+    /// away (FILE.1, FILE.untold.1), or a copy of one on any machine of the same byte order; also while the process
+    /// lives. The oldest request comes first; those that had been caught have their verdict below. Ages end at the
+    /// last sign of life of the process.
+    #[command(after_help = exit_codes())]
+    Postmortem(Postmortem),
     /// Lets every known way to hang happen once, and says what is seen of it
     ///
     /// Plays real causes of runaway requests, each in a process of its own on the loop-back, and things
@@ -118,6 +126,15 @@ pub(crate) struct Tail {
     #[arg(long)]
     pub(crate) all: bool,
     /// The records as they are in the log
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Postmortem {
+    /// The flight recorder's file
+    pub(crate) file: PathBuf,
+    /// One JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -10,7 +10,7 @@ pub(crate) const CODES: [(Exit, &str); 4] = [
     ),
     (
         Exit::Nothing,
-        "nothing found: no such id, no culprit, an empty log; a drill in which one was missed",
+        "nothing found: no such id, no culprit, an empty log, nothing in flight; a drill in which one was missed",
     ),
     (
         Exit::Usage,
@@ -18,7 +18,7 @@ pub(crate) const CODES: [(Exit, &str); 4] = [
     ),
     (
         Exit::Unreadable,
-        "a file could not be read, or the output not be written; what could be read is shown; no drill is there",
+        "a file could not be read or is none of ours, or the output not be written; what could be read is shown; no drill is there",
     ),
 ];
 

@@ -6,6 +6,7 @@
 //! | `redhanded show ID [FILE]…` | one runaway as a page of text: verdict, request, stacks, how it ended |
 //! | `redhanded explain FINGERPRINT [FILE]…` | what the culprits of one fingerprint have in common and normal requests have not |
 //! | `redhanded tail [FILE]` | follows a log, one line per runaway, through every rotation |
+//! | `redhanded postmortem FILE` | what was in flight when a process died, from its flight recorder |
 //! | `redhanded drill [CODE]…` | lets every known way to hang happen once, and says what is seen of it |
 //! | `redhanded completions SHELL`, `redhanded man [COMMAND]` | for the shell and for `man` |
 //!
@@ -24,9 +25,9 @@
 //! | code | means |
 //! |---|---|
 //! | 0 | fine; also when the reader of our output has gone away |
-//! | 1 | nothing found: no such id, no culprit, an empty log; a drill in which one was missed |
+//! | 1 | nothing found: no such id, no culprit, an empty log, nothing in flight; a drill in which one was missed |
 //! | 2 | usage: an unknown option, an id or a fingerprint that fits more than one |
-//! | 3 | a file could not be read, or the output not be written; what could be read is shown; no drill is there |
+//! | 3 | a file could not be read or is none of ours, or the output not be written; what could be read is shown; no drill is there |
 //!
 //! # What `top` counts
 //!
@@ -41,6 +42,8 @@
 //! - Memory grows with the fingerprints and the processes that have them, not with lines. To join
 //!   the lines of a request, the newest 65,536 that have not ended and as many that have are
 //!   remembered; an end that comes after more than that is counted as a request of its own.
+//! - A request that died with its process counts for a fingerprint if it had been caught; the others are only told
+//!   in one figure.
 //!
 //! # What `explain` compares
 //!
@@ -63,7 +66,7 @@
 //! - `top`: `format` (`"redhanded-top/1"`), `files`, `lines`, `records`, `skipped`, `requests`
 //!   (what `--requests` said), `first_seen`, `last_seen`, `culprits` (array, the first is the
 //!   worst), `culprits_total`, `victims`, `bystanders` (`{fingerprints, count}`), `others` (array,
-//!   filled by `--all`), `process_events`, `ends_without_fingerprint`. Each of an array: `rank`,
+//!   filled by `--all`), `process_events`, `died` (requests in flight when their process died), `ends_without_fingerprint`. Each of an array: `rank`,
 //!   `fingerprint`, `class`, `role`, `roles` (requests with lines, by role), `confidence`,
 //!   `culprit`, `peer` (`{name, address, port, inferred}`) and `waiting_for` as the surest verdict
 //!   has them, and of those the last, `routes` (`{method, route, requests}`, the most frequent first),
@@ -82,6 +85,13 @@
 //! - `drill`: one object a line and case: `format` (`"redhanded-drill/1"`), `code`, `title`, `control` (nobody may be
 //!   accused), `right`, `verdict` (the best on a culprit, as in the log), `verdict_after_ms` (beyond the
 //!   threshold), `accused_wrongly` (array of texts), `failed` (why it could not be played, or `null`).
+//! - `postmortem`: `format` (`"redhanded-postmortem/1"`), `file`, `service` and `boot_id` (of the machine), `state` (`lives`,
+//!   `killed`, `shut_down`, or `copied` from a process that lives), `started` (when it made the file), `last_seen`, `synced`
+//!   (what a power cut leaves; `null` if that was not asked for), `records`, `unrecorded` (requests that found no free
+//!   record, ever), `unrecorded_now` (those in flight), `torn`, `torn_parts`, `requests` (array, the oldest first). Each of
+//!   these: `method`, `url`, `route`, `params` (of a job), `started`, `elapsed_ms` (until `last_seen`), `slow_after_ms`,
+//!   `phase`, `thread` (`{tid, name}`), `polls`, `peer` (`{kind, name, port, phase}`), `trace_id`, `span_id`,
+//!   `parent_span_id`, `caught` (`{id, fingerprint, verdict}`, or `null`). What the watchdog had not seen yet is `null`.
 //! - `tail`: the records as they are in the log, characters that could steer a terminal escaped.
 
 mod args;
@@ -92,6 +102,7 @@ mod input;
 mod lenient;
 mod manual;
 mod output;
+mod postmortem;
 mod record;
 mod show;
 mod sys;
@@ -140,6 +151,7 @@ fn perform(command: &Command, output: &mut Output) -> std::io::Result<Exit> {
         Command::Explain(asked) => explain::run(asked, output),
         Command::Top(asked) => top::run(asked, output),
         Command::Tail(asked) => tail::run(asked, output),
+        Command::Postmortem(asked) => postmortem::run(asked, output),
         Command::Drill(asked) => Ok(drill::run(asked)),
         Command::Completions { shell } => manual::completions(*shell, output),
         Command::Man { command } => manual::page(command.as_deref(), output),

@@ -2,9 +2,11 @@
 
 use crate::calls::CallState;
 use crate::copied::TraceIds;
+use crate::keep::Finished;
 use crate::recorder::note::RecordAt;
 use crate::referred::Referred;
 use crate::registry::{Ending, Fact, Label};
+use crate::story::Snapshot;
 use crate::verdict::Observed;
 use redhanded_capture::RawStack;
 use redhanded_report::{Confidence, Event, Evidence, Phase, Role, StackKind, Thread, Verdict};
@@ -18,6 +20,8 @@ pub(crate) enum Message {
     Case(Box<Case>),
     /// A caught request has ended.
     Ended(Box<Ended>),
+    /// A request has ended that is to be exported whole.
+    Kept(Box<Finished>),
     /// Trouble of the process that no request is guilty of.
     Process(Box<Trouble>),
     /// Something may be caught soon: have the symbols of this stack ready.
@@ -55,6 +59,8 @@ pub(crate) struct Case {
     pub(crate) futures: RawStack,
     /// Its outbound calls, the open ones first, in the order in which they were begun.
     pub(crate) calls: Vec<Arc<CallState>>,
+    /// What it has told of itself, if it has.
+    pub(crate) story: Option<Snapshot>,
     /// When the request began and when it was looked at, in nanoseconds of the monotonic clock.
     pub(crate) started_ns: u64,
     pub(crate) looked_ns: u64,
@@ -146,7 +152,12 @@ pub(crate) struct Ended {
     pub(crate) id: String,
     pub(crate) ending: Ending,
     pub(crate) at: SystemTime,
+    pub(crate) started: SystemTime,
+    pub(crate) started_ns: u64,
     pub(crate) total_ns: u64,
+    /// What it has told of itself, and when that was first looked at.
+    pub(crate) story: Option<Snapshot>,
+    pub(crate) told_ns: Option<u64>,
 }
 
 /// Trouble without a guilty request: one record with [`Event::Process`].

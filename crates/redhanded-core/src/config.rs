@@ -35,6 +35,10 @@ pub struct Config {
     pub log_keep: u32,
     /// Whether an overdue pending request may be woken for a look at what it waits for.
     pub wake_to_look: bool,
+    /// Of so many requests one is exported whole though nothing is wrong with it; 0: none.
+    pub keep_one_in: u32,
+    /// Somebody else exports what `tracing` says: only what that one cannot is exported.
+    pub spans_exported_elsewhere: bool,
     /// What we say about ourselves on stderr.
     pub diagnostics: Diagnostics,
     /// When a process is unfit, and who may ask.
@@ -217,6 +221,8 @@ impl Config {
             log_max_bytes: LOG_MAX_BYTES,
             log_keep: LOG_KEEP,
             wake_to_look: true,
+            keep_one_in: 1000,
+            spans_exported_elsewhere: false,
             diagnostics: Diagnostics::Info,
             health: HealthRules::default(),
             metrics: false,
@@ -243,6 +249,9 @@ impl Config {
         }
         if let Some(value) = env("REDHANDED_LOG") {
             self.diagnostics = diagnostics(&value)?;
+        }
+        if let Some(value) = env("REDHANDED_KEEP_ONE_IN") {
+            self.keep_one_in = keep_one_in(&value)?;
         }
         for (name, address) in [
             ("REDHANDED_HEALTH_LISTEN", &mut self.health.listener),
@@ -332,6 +341,14 @@ fn slow_after(value: &str) -> Result<Duration, Error> {
             "REDHANDED_SLOW_AFTER={value:?} is not accepted; give a duration above zero with its unit, such as 2s, 500ms or 1m30s"
         ))),
     }
+}
+
+fn keep_one_in(value: &str) -> Result<u32, Error> {
+    value.parse().map_err(|_| {
+        Error::config(format!(
+            "REDHANDED_KEEP_ONE_IN={value:?} is not accepted; give a whole number: of so many requests one is exported whole, or none for 0"
+        ))
+    })
 }
 
 fn log(value: &str) -> Result<Log, Error> {
@@ -480,6 +497,24 @@ mod tests {
             error.contains("REDHANDED_LOG=\"loud\"") && error.contains("off, warn or info"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_baseline_is_a_whole_number() {
+        for (value, one_in) in [("0", 0), ("1", 1), ("100", 100)] {
+            assert_eq!(
+                with("REDHANDED_KEEP_ONE_IN", value).unwrap().0.keep_one_in,
+                one_in
+            );
+        }
+        for bad in ["", "-1", "1/1000", "0.001", "all"] {
+            let error = with("REDHANDED_KEEP_ONE_IN", bad).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("REDHANDED_KEEP_ONE_IN={bad:?}"))
+                    && error.contains("whole number"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the hot path copied, read back.
 
 use crate::facts::Facts;
+use crate::keep::Rule;
 use crate::registry::{Fact, Kind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
@@ -106,7 +107,7 @@ pub(crate) struct TraceIds {
     pub(crate) trace_id: String,
     pub(crate) span_id: String,
     pub(crate) parent_span_id: Option<String>,
-    /// The flags of the incoming `traceparent`, such as 1 for sampled; 0 without one.
+    /// The flags of the incoming `traceparent`, and 1 for sampled if it is one of the baseline.
     pub(crate) flags: u8,
 }
 
@@ -121,8 +122,9 @@ impl TraceIds {
         parse(traceparent).map(|(trace_id, parent, _)| (trace_id, parent))
     }
 
-    /// From the incoming `traceparent`, else random; the span id is always ours.
-    pub(crate) fn of(records: &[Fact]) -> Self {
+    /// From the incoming `traceparent`, else random and such that `rule` says whether it is `kept`; the span id is
+    /// always ours.
+    pub(crate) fn of(records: &[Fact], rule: Rule, kept: bool) -> Self {
         let incoming = records
             .iter()
             .find(|r| r.kind == kind::TRACEPARENT)
@@ -133,23 +135,20 @@ impl TraceIds {
                 trace_id,
                 span_id,
                 parent_span_id: Some(parent),
-                flags,
+                flags: flags | u8::from(kept),
             },
-            None => {
-                let trace_id = format!("{:032x}", rand::random_range(1..=u128::MAX));
-                Self {
-                    trace_id,
-                    span_id,
-                    parent_span_id: None,
-                    flags: 0,
-                }
-            }
+            None => Self {
+                trace_id: rule.new_id(kept),
+                span_id,
+                parent_span_id: None,
+                flags: kept.into(),
+            },
         }
     }
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`; all-zero ids and version ff are invalid by the standard.
-fn parse(bytes: &[u8]) -> Option<(String, String, u8)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(String, String, u8)> {
     let text = std::str::from_utf8(bytes).ok()?.trim();
     let mut parts = text.split('-');
     let (version, trace, parent, flags) =
@@ -169,15 +168,17 @@ fn parse(bytes: &[u8]) -> Option<(String, String, u8)> {
 #[cfg(all(test, not(redhanded_loom)))]
 mod tests {
     use super::*;
+    use crate::keep::NONE;
 
     #[test]
     fn a_traceparent_is_honoured_and_a_bad_one_is_not() {
         let good = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let ids = TraceIds::of(&[Fact {
+        let facts = [Fact {
             kind: kind::TRACEPARENT,
             bytes: good.to_vec(),
             total: 55,
-        }]);
+        }];
+        let ids = TraceIds::of(&facts, NONE, false);
         assert_eq!(ids.trace_id, "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(ids.parent_span_id.as_deref(), Some("b7ad6b7169203331"));
         assert_ne!(ids.span_id, "b7ad6b7169203331");

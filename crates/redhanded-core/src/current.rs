@@ -72,6 +72,20 @@ impl Current {
         family::id_in(slot, generation)
     }
 
+    /// Its place in its trace, as a W3C `traceparent` header whose parent is this request's own span: for spans that
+    /// others export, so that they hang below it. `None` outside of a request, and when it is over.
+    ///
+    /// Sampled is what came in sampled, and what is one of the baseline. Fixed when it is first asked for.
+    pub fn traceparent(&self) -> Option<String> {
+        let (slot, generation) = self.live()?;
+        family::with_trace(slot, generation, |trace| {
+            format!(
+                "00-{}-{}-{:02x}",
+                trace.trace_id, trace.span_id, trace.flags
+            )
+        })
+    }
+
     /// Gives this request another threshold, counted from its beginning; zero is taken as one
     /// millisecond. A shorter one is seen at the next round, a longer one when the former is over.
     pub fn set_slow_after(&self, slow_after: Duration) -> &Self {

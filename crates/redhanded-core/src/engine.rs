@@ -6,9 +6,11 @@ use crate::closures::Closures;
 use crate::config::Config;
 use crate::copied::kind;
 use crate::health::{self, Health, Limits};
+use crate::keep::Keeping;
 use crate::metrics::{Counted, Meter};
 use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
+use crate::story::{self, StoryStats};
 use crate::worker::Worker;
 use parking_lot::RwLock;
 use redhanded_capture::monotonic_ns;
@@ -37,6 +39,8 @@ pub struct Engine {
     pub(crate) baseline: Baseline,
     pub(crate) health: health::Shared,
     pub(crate) meter: &'static Meter,
+    /// Set where a sink wants requests whole.
+    pub(crate) keeping: OnceLock<Keeping>,
     pub(crate) recorder: Option<Recorder>,
     state: AtomicU32,
     watchdog: OnceLock<std::thread::Thread>,
@@ -67,6 +71,7 @@ impl Engine {
                 unready_ns: nanos(config.health.unready_after),
                 restart_ns: nanos(config.health.restart_after),
             }),
+            keeping: OnceLock::new(),
             recorder,
             state: AtomicU32::new(WATCHING),
             watchdog: OnceLock::new(),
@@ -268,6 +273,8 @@ pub(crate) struct Counts {
     reports: AtomicU64,
     stacks: AtomicU64,
     events: AtomicU64,
+    /// Requests that were to be exported whole, and that the clerk had no time for.
+    kept: AtomicU64,
     internal_errors: AtomicU64,
     evicted: AtomicU64,
 }
@@ -295,6 +302,9 @@ pub struct Stats {
     pub baseline: BaselineStats,
     /// Lines of the log that wait in memory, because the disk refuses them or does not answer.
     pub waiting: u64,
+    /// What could not be recorded of the spans and events of requests; of the whole process, and part of
+    /// `lost.events`.
+    pub story: StoryStats,
     /// What had to be dropped.
     pub lost: Lost,
 }
@@ -351,6 +361,7 @@ counters! {
     repeat => repeats,
     unwatched => unwatched,
     lost_report => reports,
+    lost_kept => kept,
     internal_error => internal_errors,
 }
 
@@ -376,7 +387,11 @@ impl Counts {
         let mut lost = Lost::default();
         lost.reports = self.reports.load(Ordering::Relaxed);
         lost.stacks = self.stacks.load(Ordering::Relaxed);
-        lost.events = self.events.load(Ordering::Relaxed);
+        let of_sinks = self.events.load(Ordering::Relaxed);
+        let kept = self.kept.load(Ordering::Relaxed);
+        lost.events = of_sinks
+            .saturating_add(kept)
+            .saturating_add(story::stats().total());
         lost
     }
 
@@ -391,6 +406,7 @@ impl Counts {
             ended: Ends::default(),
             baseline: BaselineStats::default(),
             waiting: 0,
+            story: story::stats(),
             lost: self.lost(),
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn with_trace<R>(
 ) -> Option<R> {
     slot.extra(generation, |extra| {
         let ids = extra.trace.get_or_insert_with(|| {
-            let ids = TraceIds::of(&slot.facts.read());
+            let ids = TraceIds::of(&slot.facts.read(), Engine::rule_of(slot), slot.is_keep());
             if let Some(record) = RecordAt::of(slot) {
                 record.trace(&ids);
             }

@@ -5,6 +5,7 @@ use crate::clerk::Clerk;
 use crate::config::{Config, DEFAULT_LOG, Error, HealthRules, Log, Scrape};
 use crate::engine::{Engine, Stats, nanos};
 use crate::health::{Ask, Bound, Health, Notifier, serve};
+use crate::keep::Keeping;
 use crate::memory::keep_own_books;
 use crate::metrics::{Outside, Snapshot, gather};
 use crate::recorder::{self, Opened, Recorder, Untold};
@@ -85,6 +86,10 @@ pub fn install(
     let bound = answer_checks(engine, rules, scrape.map(|write| (write, numbers.clone())))
         .inspect_err(|_| engine.end())?;
     let (clerk, messages) = sync_channel(QUEUE);
+    if sinks.iter().any(|sink| sink.keeps()) && !engine.config.spans_exported_elsewhere {
+        let keeping = Keeping::new(clerk.clone(), engine.config.keep_one_in);
+        let _ = engine.keeping.set(keeping);
+    }
     let filing = Clerk::new(engine, log, sinks.clone(), untold);
     spawn("redhanded-log", move || {
         keep_own_books();

@@ -15,6 +15,7 @@ mod gate;
 mod header;
 pub(crate) mod note;
 mod sync;
+mod walk;
 
 pub(crate) use file::{Opened, Untold, open, rotate_told};
 

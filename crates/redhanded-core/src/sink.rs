@@ -1,5 +1,9 @@
 //! Where a report goes after it is safe on disk.
 
+pub use crate::keep::{Kept, Why};
+pub use crate::story::Level;
+pub use crate::told::{Source, Told, ToldEvent, ToldSpan, ToldValue};
+
 use redhanded_report::Report;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +15,20 @@ use std::time::Duration;
 pub trait Sink: Send + Sync {
     /// Takes one report. For `ended`, `caught` is the fullest line this request was caught with.
     fn accept(&self, report: &Arc<Report>, caught: Option<&Arc<Report>>);
+
+    /// Whether this sink wants requests whole: see [`keep`](Self::keep). Asked once, at the install.
+    fn keeps(&self) -> bool {
+        false
+    }
+
+    /// Takes a request with all that it has told of itself: when it is caught, and again when it ends after
+    /// that; when it has failed; and if it is one of the baseline
+    /// ([`Config::keep_one_in`](crate::Config::keep_one_in)).
+    ///
+    /// Called after [`accept`](Self::accept) of the same news, and like that: it must not block.
+    fn keep(&self, kept: &Arc<Kept>) {
+        let _ = kept;
+    }
 
     /// Waits until everything accepted has gone out, at most for `deadline`; says whether it has.
     fn flush(&self, deadline: Duration) -> bool;

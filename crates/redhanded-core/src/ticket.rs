@@ -3,10 +3,11 @@
 //! This is the hot path. It reads the clock once a request and never per poll, takes no lock that
 //! anyone waits for, allocates nothing and formats nothing.
 
-use crate::baseline::{self, Tag};
+use crate::baseline::{self, Pace, Tag};
 use crate::connection::{self, Client, Connection, Word};
 use crate::copied::{client_bytes, kind};
 use crate::engine::Engine;
+use crate::keep;
 use crate::memory;
 use crate::metrics;
 use crate::pulse;
@@ -97,6 +98,7 @@ impl Copying<'_> {
     #[inline]
     pub fn traceparent(&mut self, value: &[u8]) {
         self.facts.put(kind::TRACEPARENT, value, 64);
+        keep::decide(self.slot, value);
     }
     /// The request came over TLS.
     #[inline]
@@ -178,7 +180,7 @@ impl Engine {
         facts.done();
         if let Some(route) = route {
             if !worker.pace.passes(route) {
-                self.baseline.pick(slot, &worker.pace, route);
+                self.pick(slot, &worker.pace, route);
             }
             if let Some(recorder) = &self.recorder {
                 recorder.begin(slot);
@@ -187,6 +189,15 @@ impl Engine {
         slot.open();
         self.unpark();
         Ticket(Some(slot))
+    }
+
+    /// The countdown of a thread is over: the request in `slot` is to be kept for comparison, and may be one of
+    /// the baseline that is exported whole.
+    #[cold]
+    #[inline(never)]
+    fn pick(&self, slot: &Slot, pace: &Pace, route: Tag) {
+        let counted = self.baseline.pick(slot, pace, route, self.at_most_one_in());
+        keep::picked(slot, counted);
     }
 
     /// Opens a ticket for a request that has begun to come on `connection` and is not whole: its
@@ -486,12 +497,23 @@ fn close(slot: &'static Slot, how: How) {
     if slot.hand.is_kept() {
         slot.set_ended_ns(now_ns());
     }
+    if slot.is_remarkable() {
+        remark(slot, how);
+    }
+    match slot.hand.close() {
+        After::Recycle => slot.recycle(),
+        After::Story => slot.recycle_seen(),
+        After::Nothing => {}
+    }
+}
+
+/// It was chosen for one thing or another, or has failed.
+#[cold]
+fn remark(slot: &Slot, how: How) {
     if slot.is_sampled() {
         baseline::offer(slot, how);
     }
-    if slot.hand.close() == After::Recycle {
-        slot.recycle();
-    }
+    keep::offer(slot, how);
 }
 
 impl Drop for Ticket {
@@ -507,6 +529,7 @@ impl Drop for Ticket {
 #[cold]
 fn how_dropped(slot: &Slot) -> How {
     if std::thread::panicking() || slot.has_panicked() {
+        slot.set_panicked();
         return How::Panicked;
     }
     if slot.all_sent() {

@@ -3,6 +3,7 @@
 use crate::baseline::Tag;
 use crate::copied::kind;
 use crate::engine::{Engine, nanos};
+use crate::keep;
 use crate::registry::{Kind, Place};
 use crate::ticket::Ticket;
 use crate::worker::Worker;
@@ -58,11 +59,13 @@ impl Work {
             if long_lived {
                 slot.set_stage(crate::registry::Stage::LongLived);
             }
-            for (what, bytes) in &self.facts {
-                if *what == kind::HTTPS {
-                    slot.set_https();
+            for (of, bytes) in &self.facts {
+                writer.put(*of, bytes, bytes.len());
+                match *of {
+                    kind::HTTPS => slot.set_https(),
+                    kind::TRACEPARENT => keep::decide(slot, bytes),
+                    _ => {}
                 }
-                writer.put(*what, bytes, bytes.len());
             }
             Some(Tag::of(&self.route))
         })

@@ -69,6 +69,10 @@ impl Attributes {
         self.push(key, true);
     }
 
+    pub(crate) fn value(&mut self, key: &str, value: impl Into<Value>) {
+        self.push(key, value);
+    }
+
     fn push(&mut self, key: &str, value: impl Into<Value>) {
         let key = text::bounded(key, text::KEY);
         // Keys must be unique, and two long ones may look alike once they are cut.

@@ -1,6 +1,7 @@
 //! Trace and span ids: those of the report, or random ones.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+use redhanded_core::Kept;
 use redhanded_report::Report;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,17 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// What is said of a request that is exported whole.
+    pub(crate) fn of_kept(kept: &Kept) -> Self {
+        let span = decode(&kept.span_id).map(SpanId::from_bytes);
+        let parent = kept.parent_span_id.as_deref().and_then(decode);
+        Self {
+            trace: decode(&kept.trace_id).map_or_else(new_trace, TraceId::from_bytes),
+            span: Some(span.unwrap_or_else(new_span)),
+            parent: parent.map(SpanId::from_bytes),
+        }
+    }
+
     /// What `report` says, else what `other` says about the same request.
     pub(crate) fn of(report: &Report, other: Option<&Report>) -> Self {
         Self {
@@ -42,6 +54,23 @@ pub(crate) fn context(trace: TraceId, span: SpanId) -> SpanContext {
 /// The id that 16 hexadecimal digits are.
 pub(crate) fn span(hex: &str) -> Option<SpanId> {
     decode(hex).map(SpanId::from_bytes)
+}
+
+/// What of a `tracing` span is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Role {
+    /// The span itself, when it is over.
+    Own,
+    /// What it was when its request was caught.
+    Snapshot,
+}
+
+/// The id of the `tracing` span with this number of the request whose own span is `request`: the same
+/// whenever it is asked for, so that nothing has to be remembered, and nobody else's.
+pub(crate) fn of_story(trace: TraceId, request: SpanId, number: u32, role: Role) -> SpanId {
+    static KEY: std::sync::LazyLock<RandomState> = std::sync::LazyLock::new(RandomState::new);
+    let id = KEY.hash_one((trace, request, number, role));
+    SpanId::from(id.max(1))
 }
 
 /// A new span id.

@@ -93,6 +93,7 @@ mod grpc;
 mod headers;
 mod http1;
 mod ids;
+mod kept;
 mod link;
 mod mapping;
 pub mod metrics;

@@ -8,7 +8,7 @@ use crate::{calls, names, snapshots, stacktrace, text};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanLinks};
 use redhanded_report::{
-    Action, Evidence, OutboundTotal, OverRepresented, Peer, Phase, Report, Request, Verdict,
+    Action, Event, Evidence, OutboundTotal, OverRepresented, Peer, Phase, Report, Request, Verdict,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -21,10 +21,15 @@ pub(crate) fn runaway(name: &'static str, report: &Report, told: &mut Told) -> V
     let evidence = report.evidence.as_ref();
     let chosen = calls::choose(evidence, told);
     let (attributes, dropped_attributes_count) = attributes(report, chosen.dropped).finish();
+    let unjudged = if report.died.is_some() {
+        "in flight when its process died"
+    } else {
+        "runaway request"
+    };
     let cause = report
         .verdict
         .as_ref()
-        .map_or("runaway request", |verdict| verdict.cause.as_str());
+        .map_or(unjudged, |verdict| verdict.cause.as_str());
     let span = SpanData {
         span_context: ids::context(place.trace, ids::new_span()),
         parent_span_id: place.span.unwrap_or(SpanId::INVALID),
@@ -40,7 +45,9 @@ pub(crate) fn runaway(name: &'static str, report: &Report, told: &mut Told) -> V
         status: Status::error(text::bounded(cause, text::VALUE)),
         instrumentation_scope: names::scope(),
     };
-    let open = snapshots::open_spans(evidence, when, &span);
+    // A later look has snapshots of the same spans: under ids that the first one does not have.
+    let is_first = report.event == Event::Caught;
+    let open = snapshots::open_spans(evidence, when, &span, is_first);
     let calls = calls::spans(&chosen, when, &span, told);
     std::iter::once(span).chain(open).chain(calls).collect()
 }
@@ -58,6 +65,15 @@ fn attributes(report: &Report, calls_dropped: usize) -> Attributes {
     }
     if report.lost.total() > 0 {
         to.int("redhanded.lost", report.lost.total());
+    }
+    if let Some(died) = &report.died {
+        // The resource is the process that found it.
+        to.maybe_int("redhanded.died.pid", report.service.pid);
+        to.maybe_text("redhanded.died.instance", report.service.instance.as_ref());
+        to.text("redhanded.died.last_seen", &died.last_seen);
+        if died.shut_down {
+            to.yes("redhanded.died.shut_down");
+        }
     }
     if let Some(verdict) = &report.verdict {
         finding(&mut to, verdict);
@@ -241,7 +257,7 @@ pub(crate) fn address(to: &mut Attributes, (address, port): (&str, &str), text: 
     }
 }
 
-fn client_chosen(to: &mut Attributes, request: &Request) {
+pub(crate) fn client_chosen(to: &mut Attributes, request: &Request) {
     let mut all = |prefix: &str, map: &BTreeMap<String, String>| {
         for (key, value) in map {
             to.text(&format!("redhanded.{prefix}.{key}"), value);

@@ -59,6 +59,9 @@ pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 /// What a collector's tail sampling keeps by.
 pub(crate) const RUNAWAY: &str = "runaway";
 
+/// Why a request is exported whole: `caught`, `failed` or `sampled`.
+pub(crate) const KEPT: &str = "redhanded.kept";
+
 /// Methods that stand in `http.request.method` as they are; every other one is `_OTHER`, so that
 /// a client cannot invent series.
 pub(crate) const KNOWN_METHODS: [&str; 10] = [

@@ -13,7 +13,8 @@ use crate::seen::Seen;
 use crate::signal::Signal;
 use crate::tls::Tls;
 use crate::transport::Transport;
-use crate::{mapping, server_span};
+use crate::{kept, mapping, server_span};
+use redhanded_core::Kept;
 use redhanded_core::sink::Sink;
 use redhanded_report::{Event, Report, Service};
 use std::collections::BTreeMap;
@@ -217,6 +218,17 @@ impl Sink for Otlp {
         let mut told = self.seen(|seen| seen.told(report));
         if self.queue.push(mapping::runaway(name, report, &mut told)) {
             self.seen(|seen| seen.note(report, told));
+        }
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, kept: &Arc<Kept>) {
+        let spans = kept::spans(kept);
+        if !spans.is_empty() {
+            self.queue.push(spans);
         }
     }
 

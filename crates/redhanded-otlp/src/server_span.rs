@@ -3,10 +3,11 @@
 use crate::attributes::Attributes;
 use crate::ids::{self, Place};
 use crate::mapping::{self, identity, is_job};
-use crate::when::{Interval, time};
+use crate::when::{Interval, nanos, time, unix};
 use crate::{names, text};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use redhanded_core::Kept;
 use redhanded_report::{How, Outcome, Report, Request};
 use std::borrow::Cow;
 
@@ -20,6 +21,38 @@ pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> SpanData {
         .or_else(|| caught.and_then(|caught| caught.request.as_ref()));
     let (attributes, dropped_attributes_count) = attributes(ended, caught, request).finish();
     SpanData {
+        attributes,
+        dropped_attributes_count,
+        status: ended.outcome.as_ref().map_or(Status::Unset, status),
+        ..bare(&place, request, when)
+    }
+}
+
+/// The SERVER span of a request that is exported whole, and that nobody has caught.
+pub(crate) fn kept(kept: &Kept, outcome: &Outcome, place: &Place) -> SpanData {
+    let start = unix(kept.started);
+    let end = start.saturating_add(nanos(outcome.total_ms));
+    let mut to = Attributes::new();
+    to.text(names::KEPT, kept.why.as_str());
+    mapping::request(&mut to, &kept.request);
+    told(&mut to, outcome);
+    mapping::client_chosen(&mut to, &kept.request);
+    let story = &kept.told;
+    if story.overwritten + story.lost > 0 {
+        to.int("redhanded.story.lost", story.overwritten + story.lost);
+    }
+    let (attributes, dropped_attributes_count) = to.finish();
+    SpanData {
+        attributes,
+        dropped_attributes_count,
+        status: status(outcome),
+        ..bare(place, Some(&kept.request), Interval { start, end })
+    }
+}
+
+/// The span without what is said of its request.
+fn bare(place: &Place, request: Option<&Request>, when: Interval) -> SpanData {
+    SpanData {
         span_context: ids::context(place.trace, place.span.unwrap_or_else(ids::new_span)),
         parent_span_id: place.parent.unwrap_or(SpanId::INVALID),
         parent_span_is_remote: place.parent.is_some(),
@@ -31,11 +64,11 @@ pub(crate) fn ended(ended: &Report, caught: Option<&Report>) -> SpanData {
         },
         start_time: time(when.start),
         end_time: time(when.end),
-        attributes,
-        dropped_attributes_count,
+        attributes: Vec::new(),
+        dropped_attributes_count: 0,
         events: SpanEvents::default(),
         links: SpanLinks::default(),
-        status: ended.outcome.as_ref().map_or(Status::Unset, status),
+        status: Status::Unset,
         instrumentation_scope: names::scope(),
     }
 }
@@ -47,11 +80,15 @@ fn attributes(ended: &Report, caught: Option<&Report>, request: Option<&Request>
         mapping::request(&mut to, request);
     }
     if let Some(outcome) = &ended.outcome {
-        to.text("redhanded.how", outcome.how.as_str());
-        to.maybe_int(names::HTTP_RESPONSE_STATUS_CODE, outcome.status);
-        to.maybe_text(names::ERROR_TYPE, error_type(outcome));
+        told(&mut to, outcome);
     }
     to
+}
+
+fn told(to: &mut Attributes, outcome: &Outcome) {
+    to.text("redhanded.how", outcome.how.as_str());
+    to.maybe_int(names::HTTP_RESPONSE_STATUS_CODE, outcome.status);
+    to.maybe_text(names::ERROR_TYPE, error_type(outcome));
 }
 
 /// `GET /users/{id}`, or the method alone where no route matched; never the path, which a client

@@ -11,9 +11,10 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
-    /// From the request's start until `report` was made.
+    /// From the request's start until `report` was made; of one that died with its process until that was last seen.
     pub(crate) fn until_now(report: &Report) -> Self {
-        let end = line(report);
+        let last_seen = report.died.as_ref().map(|died| died.last_seen.as_str());
+        let end = last_seen.and_then(parse).unwrap_or_else(|| line(report));
         let start = started(report)
             .unwrap_or_else(|| end.saturating_sub(nanos(report.elapsed_ms.unwrap_or(0.0))));
         // The wall clock may have been set back in between; a span that ends before it starts is
@@ -70,7 +71,8 @@ fn parse(rfc3339: &str) -> Option<u64> {
     humantime::parse_rfc3339(rfc3339).ok().map(unix)
 }
 
-fn unix(time: SystemTime) -> u64 {
+/// The clock as nanoseconds since 1970.
+pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     })
@@ -80,6 +82,19 @@ fn unix(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use redhanded_report::Event;
+
+    #[test]
+    fn who_died_is_not_told_to_have_lived_until_it_was_found() {
+        let mut report = Report::new(Event::Died, "id");
+        report.time = "2026-07-01T09:00:00.000000Z".to_owned();
+        report.elapsed_ms = Some(1_000.0);
+        let mut died = redhanded_report::Died::default();
+        died.last_seen = "2026-07-01T02:03:04.000005Z".to_owned();
+        report.died = Some(died);
+        let when = Interval::until_now(&report);
+        assert_eq!(when.end, 1_782_871_384_000_005_000);
+        assert_eq!(when.start, 1_782_871_383_000_005_000);
+    }
 
     #[test]
     fn microseconds_survive() {

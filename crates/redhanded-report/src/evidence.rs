@@ -188,6 +188,27 @@ pub struct SpanSnapshot {
     pub fields: BTreeMap<String, String>,
     /// How long it has been open, in milliseconds.
     pub age_ms: f64,
+    /// Its number; unique in its request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// The number of the span that it is in, if it is in one of the request's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u32>,
+    /// How long threads were inside of it, in milliseconds; the rest of its age it was idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_ms: Option<f64>,
+    /// `TRACE` to `ERROR`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// The module it is from, unless the application said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 /// A `tracing` event of a request.
@@ -201,6 +222,18 @@ pub struct LogEvent {
     pub level: String,
     /// Message and fields.
     pub text: String,
+    /// The module it is from, unless the application said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Name of the span that it happened in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<String>,
 }
 
 /// The machine and runtime around a request.

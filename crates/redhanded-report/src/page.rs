@@ -153,10 +153,12 @@ fn verdict_part(page: &mut Brush, verdict: &Verdict) {
 }
 
 fn outcome_part(page: &mut Brush, report: &Report) {
-    let Some(outcome) = &report.outcome else {
-        return;
-    };
-    page.inked(Ink::Bright, &format::outcome(outcome));
+    if let Some(outcome) = &report.outcome {
+        page.inked(Ink::Bright, &format::outcome(outcome));
+    }
+    if let Some(died) = &report.died {
+        page.inked(Ink::Bright, &format::died(died));
+    }
 }
 
 fn request_part(page: &mut Brush, request: &Request) {
@@ -256,16 +258,38 @@ fn spans_and_events(page: &mut Brush, evidence: &Evidence) {
             .iter()
             .map(|(key, value)| format!(" {key}={value}"))
             .collect();
-        page.field(&duration(span.age_ms), &format!("{}{fields}", span.name));
+        let busy = span
+            .busy_ms
+            .map(|ms| format!(" ({} inside)", duration(ms)))
+            .unwrap_or_default();
+        let at = place(span.file.as_deref(), span.line);
+        page.field(
+            &duration(span.age_ms),
+            &format!("{}{fields}{busy}{at}", span.name),
+        );
     }
     if !evidence.events.is_empty() {
         page.title("last events");
     }
     for event in &evidence.events {
+        let target = event.target.as_ref().map(|target| format!("{target}: "));
+        let target = target.unwrap_or_default();
+        let inside = event.span.as_ref().map(|span| format!(" in {span}"));
+        let inside = inside.unwrap_or_default();
+        let at = place(event.file.as_deref(), event.line);
         page.field(
             &duration(event.at_ms),
-            &format!("{} {}", event.level, event.text),
+            &format!("{} {target}{}{inside}{at}", event.level, event.text),
         );
+    }
+}
+
+/// ` at src/search.rs:41`, as far as known.
+fn place(file: Option<&str>, line: Option<u32>) -> String {
+    match (file, line) {
+        (Some(file), Some(line)) => format!(" at {file}:{line}"),
+        (Some(file), None) => format!(" at {file}"),
+        _ => String::new(),
     }
 }
 

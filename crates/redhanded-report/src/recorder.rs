@@ -20,3 +20,6 @@ mod refused;
 
 pub use read::{Caught, Header, InFlight, PeerNow, Recording, State, ThreadNow, read};
 pub use refused::Refused;
+
+#[cfg(test)]
+mod tests;

@@ -159,6 +159,30 @@ impl Builder {
         self
     }
 
+    /// Of so many requests one is exported whole, though nothing is wrong with it: its SERVER span, and the spans and
+    /// events that [`trace_layer`](crate::trace_layer) has noted. Default: 1000. 0 exports none, 1 all.
+    /// `REDHANDED_KEEP_ONE_IN` is stronger.
+    ///
+    /// Requests that are caught, answered with 5xx, or panic are always exported whole. The baseline is decided by the
+    /// trace id, as OpenTelemetry's `TraceIdRatioBased` does it: services with the same number keep the same traces,
+    /// however they trace. Outbound calls carry the sampled flag of a baseline request, else what came in: that
+    /// is decided before anybody knows whether a request will be caught. So the parts of a runaway's trace in other
+    /// services are only there if those keep them on their own, or export everything to a collector that samples by
+    /// the tail, as `otel-collector.yaml` does.
+    pub fn keep_one_in(mut self, requests: u32) -> Self {
+        self.config.keep_one_in = requests;
+        self
+    }
+
+    /// Somebody else exports what `tracing` says, such as `tracing-opentelemetry`: then only what that one cannot is
+    /// exported, which is `redhanded.caught` with snapshots of the spans that are open, and nothing twice.
+    ///
+    /// [`Current::traceparent`](crate::Current::traceparent) is the parent that its spans should have.
+    pub fn spans_exported_elsewhere(mut self) -> Self {
+        self.config.spans_exported_elsewhere = true;
+        self
+    }
+
     /// Exports runaways to the collector at `endpoint`, such as `http://127.0.0.1:4318`, by OTLP
     /// over HTTP, or over gRPC where `OTEL_EXPORTER_OTLP_PROTOCOL` is `grpc` (feature `otlp-grpc`).
     /// `OTEL_EXPORTER_OTLP_ENDPOINT` is stronger.

@@ -36,6 +36,7 @@
 //! |---|---|---|
 //! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
+//! | `REDHANDED_KEEP_ONE_IN` | `1000`, or `0` for none | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
 //! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
 //! | `REDHANDED_SPOOL` | a directory where reports wait for the collector, or `off` | stops `install()` |
@@ -58,6 +59,8 @@ mod outbound;
 mod prometheus;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+#[cfg(feature = "trace")]
+mod trace;
 
 pub use builder::{Builder, Rule, long_lived, slow_after};
 pub use free::{
@@ -70,9 +73,11 @@ pub use outbound::{
 };
 #[cfg(feature = "connect")]
 pub use redhanded_connect as connect;
-pub use redhanded_core::{Asked, Ends, Error, FlightRecorder, Stats, sink};
+pub use redhanded_core::{Asked, Ends, Error, FlightRecorder, Stats, StoryStats, sink};
 pub use redhanded_report as report;
 pub use redhanded_tower::{
     ClientAddress, Listener, Listening, LongLived, LongLivedLayer, ResponseFuture, SlowAfter,
     SlowAfterLayer, Watch, WatchLayer, WatchedBody, WatchedIo,
 };
+#[cfg(feature = "trace")]
+pub use trace::{TraceLayer, trace_layer};

@@ -17,6 +17,7 @@ pub(super) struct Case {
     fullest: Vec<u8>,
     weight: Weight,
     end: Option<Vec<u8>>,
+    died: Option<Vec<u8>>,
 }
 
 /// Where a line stands.
@@ -47,6 +48,7 @@ impl Case {
             fullest: Vec::new(),
             weight: Weight::default(),
             end: None,
+            died: None,
         };
         case.add(found);
         case
@@ -67,6 +69,9 @@ impl Case {
         if record.outcome.is_some() {
             self.end = Some(found.line.to_vec());
         }
+        if &*record.event == "died" {
+            self.died = Some(found.line.to_vec());
+        }
         let weight = Weight {
             verdict: record.verdict.is_some(),
             named: has_names(found.line),
@@ -81,6 +86,11 @@ impl Case {
     /// The line that says most: with a verdict, with names on its stacks, and of those the last.
     pub(super) fn fullest(&self) -> &[u8] {
         &self.fullest
+    }
+
+    /// The line that says that its process died.
+    pub(super) fn died(&self) -> Option<&[u8]> {
+        self.died.as_deref()
     }
 
     /// The line that says how it ended.

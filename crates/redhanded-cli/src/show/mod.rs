@@ -74,8 +74,16 @@ fn text(case: &Case, output: &mut Output) -> io::Result<()> {
     if let Some(end) = case.end().and_then(lenient::report) {
         report.outcome = end.report.outcome;
     }
+    if let Some(died) = case.died().and_then(lenient::report) {
+        report.died = died.report.died;
+        report.elapsed_ms = died.report.elapsed_ms.or(report.elapsed_ms);
+    }
     output.text(&page(&report, output.style()))?;
-    lines(case, report.outcome.is_some(), output)
+    lines(
+        case,
+        report.outcome.is_some() || report.died.is_some(),
+        output,
+    )
 }
 
 /// Where everything was read, and whether that is all.

@@ -28,6 +28,7 @@ pub(super) struct Ranking {
     pub(super) bystanders: Others,
     pub(super) others: Vec<Entry>,
     pub(super) process_events: u64,
+    pub(super) died: u64,
     pub(super) ends_without_fingerprint: u64,
 }
 
@@ -116,6 +117,7 @@ pub(super) fn rank(tally: Tally, summary: &Summary, asked: &Top) -> Ranking {
         bystanders,
         others: entries(others),
         process_events: tally.process_events,
+        died: tally.died,
         ends_without_fingerprint: tally.ends_without_fingerprint,
     }
 }

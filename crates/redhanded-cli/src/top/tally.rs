@@ -46,6 +46,8 @@ pub(super) struct Tally {
     looks: Looks,
     /// Lines without a guilty request: a machine that was paused.
     pub(super) process_events: u64,
+    /// Requests that were in flight when their process died, caught or not.
+    pub(super) died: u64,
     /// Ends of requests of which nothing else is known.
     pub(super) ends_without_fingerprint: u64,
     pub(super) first: Option<Timestamp>,
@@ -68,6 +70,7 @@ impl Tally {
             processes: Vec::new(),
             looks: Looks::new(ids),
             process_events: 0,
+            died: 0,
             ends_without_fingerprint: 0,
             first: None,
             last: None,
@@ -86,6 +89,12 @@ impl Tally {
         }
         if &*record.event == "process" {
             self.process_events += 1;
+            return;
+        }
+        let has_died = &*record.event == "died";
+        self.died += u64::from(has_died);
+        if has_died && record.verdict.is_none() && record.fingerprint.is_none() {
+            // It was not caught: nobody knows whether it would have been.
             return;
         }
         let known = self.looks.get(&record.id);

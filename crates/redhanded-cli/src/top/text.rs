@@ -212,6 +212,10 @@ fn summary(ranking: &Ranking, asked: &Top) -> Vec<String> {
         let events = plural(ranking.process_events, "line", "lines");
         lines.push(format!("{events} of trouble without a guilty request"));
     }
+    if ranking.died > 0 {
+        let died = plural(ranking.died, "request", "requests");
+        lines.push(format!("{died} in flight when their process died"));
+    }
     let read = plural(ranking.records, "record", "records");
     let files = plural(ranking.files, "file", "files");
     let span = match (&ranking.first_seen, &ranking.last_seen) {

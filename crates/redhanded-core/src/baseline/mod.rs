@@ -48,17 +48,17 @@ impl Baseline {
         }
     }
 
-    /// The countdown of a thread is over: the request in `slot` is to be kept, if it ends well.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn pick(&self, slot: &Slot, pace: &Pace, route: Tag) {
+    /// The countdown of a thread is over: the request in `slot` is to be kept, if it ends well. Returns for how
+    /// many requests it stands; on average the next one does for no more than `at_most`.
+    pub(crate) fn pick(&self, slot: &Slot, pace: &Pace, route: Tag, at_most: u32) -> u16 {
         let counted = pace.counted(route);
         let every = self.every.get(route.index());
-        let every = every.map_or(1, |every| every.after(counted));
+        let every = every.map_or(1, |every| every.after(counted)).min(at_most);
         // Of random length, so that traffic with a rhythm of its own does not escape; as long on average.
         let next = 1 + self.noise.below(2 * u64::from(every) - 1) as u16;
         pace.rearm(route, next);
         slot.set_sampled(counted.into());
+        counted
     }
 
     /// Puts what lies on the desk into the reservoir; next time, if anybody is at either. The

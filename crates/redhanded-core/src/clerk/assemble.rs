@@ -1,15 +1,21 @@
 //! ⑥ One look becomes one record: request, evidence and verdict, redacted.
 
-use super::calls;
+use super::{calls, story};
 use crate::ask::{self, rfc3339};
 use crate::case::{Case, Ended, Trouble};
 use crate::config::Config;
 use crate::copied;
 use crate::redact::Redactor;
+use crate::told::Told;
 use redhanded_report::{Event, Evidence, Lost, Machine, Outcome, Report, Request};
 
 /// Everything of a report but its names: stacks, culprit and what follows from them.
-pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lost) -> Report {
+pub(super) fn report(
+    case: &Case,
+    told: Option<&Told>,
+    (config, redactor): (&Config, &Redactor),
+    lost: Lost,
+) -> Report {
     let mut facts = copied::facts(&case.copied, &config.headers, case.started);
     facts.labels.clone_from(&case.labels);
     let mut report = Report::new(case.event, case.id.clone());
@@ -23,7 +29,11 @@ pub(super) fn report(case: &Case, config: &Config, redactor: &Redactor, lost: Lo
     report.slow_after_ms = Some(ms(case.slow_after_ns));
     report.phase = Some(case.phase);
     report.verdict = Some(case.verdict.clone());
-    report.evidence = Some(evidence(case, redactor));
+    let mut evidence = evidence(case, redactor);
+    if let Some(told) = told {
+        story::tell(told, &mut evidence);
+    }
+    report.evidence = Some(evidence);
     report.fingerprint = Some(format!("{:016x}", case.fingerprint));
     report.occurrences = Some(case.occurrences);
     report.lost = lost;
@@ -117,6 +127,6 @@ fn who(request: &Request) -> Request {
     short
 }
 
-fn ms(ns: u64) -> f64 {
+pub(super) fn ms(ns: u64) -> f64 {
     (ns as f64 / 1_000.0).round() / 1_000.0
 }

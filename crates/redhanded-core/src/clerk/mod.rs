@@ -10,21 +10,26 @@ mod died;
 mod growth;
 mod holder;
 mod host;
+mod keep;
 mod naming;
 mod phase;
 mod pool;
 mod refine;
 mod remembered;
+mod story;
 
 use crate::baseline::route_of;
 use crate::case::{Case, Ended, Message, Trouble};
 use crate::engine::Engine;
+use crate::keep::{Finished, Kept};
 use crate::memory;
 use crate::metrics::Judged;
 use crate::recorder::Untold;
 use crate::redact::Redactor;
 use crate::sink::Sink;
 use crate::slow_log::{SlowLog, Written};
+use crate::story::Snapshot;
+use crate::told::Told;
 use compare::Compare;
 use died::Telling;
 use naming::Namer;
@@ -107,6 +112,7 @@ impl Clerk {
         match message {
             Message::Case(case) => self.file(&case),
             Message::Ended(ended) => self.file_end(&ended),
+            Message::Kept(finished) => self.keep_finished(&finished),
             Message::Process(trouble) => self.file_trouble(&trouble),
             Message::Prepare(stack) => self.namer.prepare(stack),
             Message::Flush(done) => {
@@ -121,10 +127,11 @@ impl Clerk {
     /// Files one look: on disk first, with names if they are quick; then to the sinks.
     fn file(&mut self, case: &Case) {
         self.count_losses();
+        let told = case.story.as_ref().map(|story| self.tell(story, case));
         let mut report = assemble::report(
             case,
-            &self.engine.config,
-            &self.redactor,
+            told.as_ref(),
+            (&self.engine.config, &self.redactor),
             self.engine.counts.lost(),
         );
         let of_children = case.children.iter().flat_map(|child| &child.stacks);
@@ -163,6 +170,9 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, None));
+        if let Some(told) = told.filter(|_| case.event == Event::Caught) {
+            self.keep(&keep::caught(&report, case, told));
+        }
         self.count_losses();
     }
 
@@ -186,6 +196,11 @@ impl Clerk {
         let route = route_of(&case.copied);
         self.compare
             .tell_usual(report, route, &engine.baseline, means);
+    }
+
+    /// The story of a request without its secrets.
+    fn tell(&self, story: &Snapshot, case: &Case) -> Told {
+        Told::of(&story.read(), case.started_ns, &self.redactor)
     }
 
     fn put_names(&mut self, case: &Case, report: &mut Report) {
@@ -262,7 +277,25 @@ impl Clerk {
         self.sinks
             .iter()
             .for_each(|sink| sink.accept(&report, caught.as_ref()));
+        if let (Some(story), Some(caught)) = (&ended.story, &caught) {
+            let told = Told::of(&story.read(), ended.started_ns, &self.redactor);
+            self.keep(&keep::ended(&report, ended, caught, told));
+        }
         self.count_losses();
+    }
+
+    /// A request that nobody has caught, and that is exported whole.
+    fn keep_finished(&mut self, finished: &Finished) {
+        let means = (&self.engine.config, &self.redactor);
+        self.keep(&keep::finished(finished, means));
+        self.count_losses();
+    }
+
+    fn keep(&self, kept: &Arc<Kept>) {
+        if self.engine.keeping.get().is_some() {
+            let willing = self.sinks.iter().filter(|sink| sink.keeps());
+            willing.for_each(|sink| sink.keep(kept));
+        }
     }
 
     fn file_trouble(&mut self, trouble: &Trouble) {

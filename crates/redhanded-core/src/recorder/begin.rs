@@ -29,25 +29,45 @@ impl Recorder {
     /// Copies what has certainly no secret; `false` if something may have one, which is then not copied.
     #[inline]
     fn copy(&self, arena: &FactsArena, to: &mut RecordFacts<'_>) -> bool {
-        let mut target: Option<(u64, &[AtomicU64])> = None;
-        let mut plain = true;
-        arena.each(|head, body| match head as u8 {
-            kind::METHOD | kind::HTTPS | kind::JOB => to.copy(head, body),
-            // Judged when the route is known, which may name a part of it.
-            kind::TARGET => target = Some((head, body)),
-            kind::HOST if is_plain_host(body) => to.copy(head, body),
-            kind::ROUTE if self.gate.is_plain_route(body, kept(head)) => to.copy(head, body),
-            kind::TRACEPARENT if is_traceparent(body, kept(head)) => to.copy(head, body),
-            kind::HOST | kind::ROUTE | kind::PARAM => plain = false,
-            // Whatever else a client calls so is no use, and may be anything.
-            _ => {}
-        });
-        let Some((head, body)) = target.filter(|_| plain) else {
-            return plain;
+        let mut words = arena.words();
+        let mut target: &[AtomicU64] = &[];
+        while let Some(head) = words.first() {
+            let head = head.load(Ordering::Relaxed);
+            let Some((fact, after)) = words.split_at_checked(1 + kept(head).div_ceil(8)) else {
+                return false;
+            };
+            words = after;
+            let kind = head as u8;
+            if kind >= kind::HEADER {
+                continue;
+            }
+            let plain = match kind {
+                kind::METHOD | kind::HTTPS | kind::JOB => true,
+                // Judged when the route is known, which may name a part of it.
+                kind::TARGET => {
+                    target = fact;
+                    continue;
+                }
+                kind::HOST => is_plain_host(body(fact)),
+                kind::ROUTE => self.gate.is_plain_route(body(fact), kept(head)),
+                kind::PARAM => false,
+                // Whatever else a client calls so is no use, and may be anything.
+                kind::TRACEPARENT if is_traceparent(body(fact), kept(head)) => true,
+                _ => continue,
+            };
+            if !plain {
+                return false;
+            }
+            to.copy(fact);
+        }
+        let Some(head) = target.first() else {
+            return true;
         };
-        plain = self.gate.is_plain_target(body, kept(head));
+        let plain = self
+            .gate
+            .is_plain_target(body(target), kept(head.load(Ordering::Relaxed)));
         if plain {
-            to.copy(head, body);
+            to.copy(target);
         }
         plain
     }
@@ -69,6 +89,12 @@ impl Recorder {
             self.begin_slowly(slot, claimed);
         }
     }
+}
+
+/// The words of a fact without its head.
+#[inline]
+fn body(fact: &[AtomicU64]) -> &[AtomicU64] {
+    fact.get(1..).unwrap_or_default()
 }
 
 /// Bytes that a fact has.

@@ -65,12 +65,19 @@ impl FactsArena {
         facts_in(&words)
     }
 
-    /// All words of the records, without a copy; for the thread that closes the
-    /// request, or one that looks whether it still was the same request afterwards.
+    /// All records as they are, without a copy: each a word of header and the words of its bytes. For the
+    /// thread that closes the request, or one that looks whether it still was the same request afterwards.
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         let used = self.used.load(Ordering::Acquire) as usize;
         self.words.get(..used).unwrap_or_default()
+    }
+
+    /// Whether there is a record of that kind; reads no bytes.
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        let mut has = false;
+        self.each(|head, _| has |= head as u8 == kind);
+        has
     }
 
     /// Shows each record to `look`, as its head and the words of its bytes.

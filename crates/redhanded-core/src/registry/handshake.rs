@@ -4,7 +4,7 @@
 //! read it. A closer that finds the slot pinned (or kept, because the request was caught) leaves
 //! it to the watchdog, which recycles it when it is done: the clean-up is handed over.
 //!
-//! One word: the generation above, three flags below. The generation grows when a slot is
+//! One word: the generation above, four flags below. The generation grows when a slot is
 //! recycled, so that a stale reference is recognised.
 
 use crate::sync::{AtomicU64, Ordering};
@@ -15,6 +15,8 @@ const LIVE: u64 = 1;
 const PINNED: u64 = 2;
 /// The request was caught: the watchdog wants to see its end.
 const KEPT: u64 = 4;
+/// It has a story, which somebody must read or put away.
+const STORY: u64 = 8;
 const FLAGS: u32 = 8;
 
 /// What is left to do for whoever closed or released a slot.
@@ -25,6 +27,8 @@ pub(crate) enum After {
     Nothing,
     /// The slot is the caller's alone: clean it and put it back.
     Recycle,
+    /// The same, and its request has a story.
+    Story,
 }
 
 /// The state word of one slot.
@@ -52,11 +56,50 @@ impl Handshake {
     #[inline]
     pub(crate) fn close(&self) -> After {
         let before = self.0.fetch_and(!LIVE, Ordering::AcqRel);
-        if before & (PINNED | KEPT) == 0 {
+        if before & (PINNED | KEPT | STORY) == 0 {
             After::Recycle
+        } else if before & (PINNED | KEPT) == 0 {
+            After::Story
         } else {
             After::Nothing
         }
+    }
+
+    /// The request that is in flight in `generation` has a story from now on; `false` if it is over.
+    pub(crate) fn has_story_now(&self, generation: u32) -> bool {
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            if seen & LIVE == 0 || (seen >> FLAGS) as u32 != generation {
+                return false;
+            }
+            let new = seen | STORY;
+            match self
+                .0
+                .compare_exchange_weak(seen, new, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// The whole state, but for who looks: the same as long as it is the same request's, and that in flight.
+    #[inline]
+    pub(crate) fn state(&self) -> u64 {
+        self.0.load(Ordering::Acquire) & !(PINNED | KEPT)
+    }
+
+    /// Whether a [`state`](Self::state) is that of a request in flight with a story.
+    #[inline]
+    pub(crate) fn is_telling(state: u64) -> bool {
+        state & (LIVE | STORY) == LIVE | STORY
+    }
+
+    /// The generation whose request has a story, in flight or not.
+    #[inline]
+    pub(crate) fn with_story(&self) -> Option<u32> {
+        let word = self.0.load(Ordering::Acquire);
+        (word & STORY != 0).then_some((word >> FLAGS) as u32)
     }
 
     /// Whether the request was caught; a hint for the closer, which then reads the clock.

@@ -15,7 +15,8 @@ mod slot;
 
 pub(crate) use extra::{CHILDREN, Extra, Label};
 pub(crate) use facts_arena::{ARENA_WORDS, Fact, FactsArena, Kind, Writer, facts_in, records_in};
-pub(crate) use handshake::After;
+pub(crate) use free_list::{FreeList, Link, Linked};
+pub(crate) use handshake::{After, Handshake};
 pub(crate) use memory::{Grown, WORTH_TELLING};
 pub(crate) use records::{Claimed, Facts as RecordFacts, RecordUse, Records};
 pub use slot::Place;
@@ -23,7 +24,6 @@ pub(crate) use slot::{Ending, Key, Life, Mail, PollMark, Slot, Stage};
 
 use crate::metrics::Meter;
 use crate::sync::{AtomicU64, Ordering};
-use free_list::FreeList;
 use parking_lot::Mutex;
 use redhanded_report::How;
 use slot::ChunkDue;

@@ -219,7 +219,8 @@ impl Claimed {
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
     room: &'a [AtomicU64],
-    used: u64,
+    /// Words of room that there were.
+    whole: usize,
     check: Check,
 }
 
@@ -227,31 +228,24 @@ impl<'a> Facts<'a> {
     #[inline]
     fn new(room: &'a [AtomicU64], check: Check) -> Self {
         Self {
+            whole: room.len(),
             room,
-            used: 0,
             check,
         }
     }
 
-    /// Takes a fact over as it is: its head, and the words of its bytes. One that does not fit is left out.
+    /// Takes a fact over as it is, its head and the words of its bytes. One that does not fit is left out.
     #[inline]
-    pub(crate) fn copy(&mut self, head: u64, body: &[AtomicU64]) {
-        let Some((first, room)) = self.room.split_first() else {
+    pub(crate) fn copy(&mut self, fact: &[AtomicU64]) {
+        let Some((to, room)) = self.room.split_at_checked(fact.len()) else {
             return;
         };
-        let Some((to, after)) = room.split_at_checked(body.len()) else {
-            return;
-        };
-        first.store(head, Ordering::Relaxed);
-        let mut check = self.check.with(head);
-        for (from, to) in body.iter().zip(to) {
+        self.room = room;
+        self.check = fact.iter().zip(to).fold(self.check, |check, (from, to)| {
             let word = from.load(Ordering::Relaxed);
             to.store(word, Ordering::Relaxed);
-            check = check.with(word);
-        }
-        self.check = check;
-        self.used += 1 + body.len() as u64;
-        self.room = after;
+            check.with(word)
+        });
     }
 
     /// A fact of `bytes`, of which there were `total`; cut where room ends.
@@ -277,7 +271,6 @@ impl<'a> Facts<'a> {
             word.store(value, Ordering::Relaxed);
             check = check.with(value);
         }
-        self.used += 1 + body.len() as u64;
         self.check = check;
         self.room = after;
     }
@@ -297,6 +290,7 @@ impl<'a> Facts<'a> {
 
     #[inline]
     fn finish(&self) -> (u64, u64) {
-        (self.used, self.check.with(self.used).sum())
+        let used = (self.whole - self.room.len()) as u64;
+        (used, self.check.with(used).sum())
     }
 }

@@ -1,7 +1,7 @@
 //! One request in flight, in atomics: written by its own thread, read by the watchdog.
 
 use super::extra::Extra;
-use super::facts_arena::FactsArena;
+use super::facts_arena::{FactsArena, Kind};
 use super::free_list::{FreeList, Link, Linked};
 use super::handshake::Handshake;
 use super::memory::Memory;
@@ -175,7 +175,7 @@ impl Life {
     /// What of it tells one kind of end from another: how, status and two flags. A number to compare.
     #[inline]
     pub(crate) fn as_ended(self) -> u32 {
-        self.0 & (0xffff_0000 | HOW | HTTPS | FAILED)
+        self.0 & (STATUS | HOW | HTTPS | FAILED)
     }
     /// A life of which no more is known than that number.
     pub(crate) fn from_ended(ended: u32) -> Self {
@@ -184,7 +184,7 @@ impl Life {
     /// The HTTP status, 0 before there is one.
     #[inline]
     pub(crate) fn status(self) -> u16 {
-        (self.0 >> 16) as u16
+        ((self.0 & STATUS) >> 16) as u16
     }
 }
 
@@ -192,8 +192,13 @@ impl Life {
 const BODYLESS: u32 = 0x80;
 /// A child of a request, not a request.
 const CHILD: u32 = 0x40;
-/// Its facts are to be kept for comparison, if it ends well.
-const SAMPLED: u32 = 0x20;
+/// Its facts are to be kept for comparison, if it ends well. Above the status, as is the next: a status of
+/// 500 and more and these two are told by one comparison.
+const SAMPLED: u32 = 1 << 31;
+/// It is one of the baseline that is exported whole.
+const KEEP: u32 = 1 << 30;
+/// The HTTP status.
+const STATUS: u32 = 0x3fff_0000;
 /// It came over TLS.
 const HTTPS: u32 = 0x10;
 /// The service gave an error instead of a response.
@@ -264,6 +269,8 @@ pub(crate) struct Slot {
     future: [AtomicU64; 2],
     /// The [`pulse`](crate::pulse) when it was pending last, in a poll that nobody had asked for.
     rests_since_ns: AtomicU64,
+    /// The ring of its story, plus one; above it whose generation's.
+    story: AtomicU64,
     /// The flight recorder's, if there is one.
     records: Option<&'static Records>,
     /// The record that it has there, plus one, and the state that it was left in.
@@ -336,6 +343,7 @@ impl Slot {
             ends: std::array::from_fn(|_| AtomicU32::new(0)),
             future: [AtomicU64::new(0), AtomicU64::new(0)],
             rests_since_ns: AtomicU64::new(0),
+            story: AtomicU64::new(0),
             waker: Mutex::new(None),
             mailbox: Mutex::new(None),
             facts: FactsArena::new(),
@@ -506,6 +514,24 @@ impl Slot {
     pub(crate) fn is_sampled(&self) -> bool {
         self.life.load(Ordering::Relaxed) & SAMPLED != 0
     }
+    /// Whether the hot path has copied something of this kind.
+    pub(crate) fn has_fact(&self, kind: Kind) -> bool {
+        self.facts.read().iter().any(|fact| fact.kind == kind)
+    }
+
+    /// It is one of the baseline that is exported whole, or it is to be looked at whether it is to be.
+    pub(crate) fn set_keep(&self) {
+        let life = self.life.load(Ordering::Relaxed);
+        self.life.store(life | KEEP, Ordering::Relaxed);
+    }
+    pub(crate) fn is_keep(&self) -> bool {
+        self.life.load(Ordering::Relaxed) & KEEP != 0
+    }
+    /// Something may have to be done about its end: it was chosen for one thing or another, or has failed.
+    #[inline]
+    pub(crate) fn is_remarkable(&self) -> bool {
+        self.life.load(Ordering::Relaxed) >= 500 << 16
+    }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {
         self.sampled_as.load(Ordering::Relaxed)
@@ -557,7 +583,7 @@ impl Slot {
         } else {
             stage
         };
-        let flags = before & (BODYLESS | CHILD | SAMPLED | HTTPS);
+        let flags = before & (BODYLESS | CHILD | SAMPLED | KEEP | HTTPS);
         self.life.store(
             u32::from(status) << 16 | flags | stage as u32,
             Ordering::Relaxed,
@@ -565,7 +591,8 @@ impl Slot {
         self.left.store(left.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
     pub(crate) fn status(&self) -> Option<u16> {
-        Some((self.life.load(Ordering::Relaxed) >> 16) as u16).filter(|s| *s != 0)
+        let status = (self.life.load(Ordering::Relaxed) & STATUS) >> 16;
+        Some(status as u16).filter(|s| *s != 0)
     }
 
     /// `bytes` of the body went out.
@@ -624,6 +651,43 @@ impl Slot {
             .then_some(Place { address, size })
     }
 
+    /// The ring of the present request's story, if it has one.
+    #[inline]
+    pub(crate) fn story(&self) -> Option<u16> {
+        let generation = self.hand.with_story()?;
+        let word = self.story.load(Ordering::Acquire);
+        let is_its = (word >> 32) as u32 == generation;
+        (word as u16).checked_sub(1).filter(|_| is_its)
+    }
+
+    /// Gives the request in flight a ring; `false` if it has one, or is over.
+    pub(crate) fn attach_story(&self, ring: u16) -> bool {
+        let generation = self.hand.generation();
+        let word = (u64::from(generation) << 32) | (u64::from(ring) + 1);
+        let before = self.story.load(Ordering::Acquire);
+        let is_free = (before >> 32) as u32 != generation || before as u32 == 0;
+        let mine = is_free
+            && self
+                .story
+                .compare_exchange(before, word, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+        if !mine {
+            return false;
+        }
+        let has = self.hand.has_story_now(generation);
+        if !has {
+            self.story.store(0, Ordering::Release);
+        }
+        has
+    }
+
+    /// Takes the ring from a request that is over.
+    pub(crate) fn take_story(&self) -> Option<u16> {
+        let ring = self.story()?;
+        self.story.store(0, Ordering::Release);
+        Some(ring)
+    }
+
     #[inline]
     pub(super) fn own_record(&self) -> u32 {
         self.own_record.load(Ordering::Relaxed)
@@ -675,6 +739,12 @@ impl Slot {
         } else {
             self.recycle_with_waker();
         }
+    }
+
+    /// The same for who has looked at its request: what that had told goes with it.
+    pub(crate) fn recycle_seen(&self) {
+        crate::story::release(self);
+        self.recycle();
     }
 
     #[cold]
@@ -730,7 +800,7 @@ impl Slot {
     pub(crate) fn set_panicked(&self) {
         let life = self.life.load(Ordering::Relaxed);
         self.life
-            .store(with_how(life, How::Panicked), Ordering::Relaxed);
+            .store(with_how(life, How::Panicked) | KEEP, Ordering::Relaxed);
     }
     #[inline]
     pub(crate) fn has_panicked(&self) -> bool {

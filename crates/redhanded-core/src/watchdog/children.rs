@@ -86,7 +86,7 @@ impl ChildLook {
         if kept {
             slot.hand.pin(Some(generation))?;
             if slot.hand.unpin(true) == After::Recycle {
-                slot.recycle();
+                slot.recycle_seen();
                 return None;
             }
         }
@@ -137,7 +137,7 @@ impl Drop for ChildLook {
     fn drop(&mut self) {
         self.slot.want_capture(false);
         if self.kept && self.slot.hand.release() == After::Recycle {
-            self.slot.recycle();
+            self.slot.recycle_seen();
         }
     }
 }

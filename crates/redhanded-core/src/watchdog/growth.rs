@@ -294,7 +294,7 @@ impl Watchdog {
             }
         }
         if slot.hand.unpin(keep) == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
     }
 }

@@ -88,7 +88,7 @@ impl Watchdog {
         case.at_shutdown = true;
         self.open.push(case);
         if slot.hand.unpin(true) == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
         true
     }

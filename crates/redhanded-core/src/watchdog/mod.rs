@@ -36,6 +36,7 @@ use crate::memory;
 use crate::metrics::Judged;
 use crate::pulse;
 use crate::registry::{After, Fact, Key, Slot, Stage};
+use crate::story;
 pub(crate) use blocking::blocking_threads;
 
 use blocking::PoolLooks;
@@ -302,7 +303,7 @@ impl Watchdog {
             }
         };
         if slot.hand.unpin(keep) == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
     }
 
@@ -409,7 +410,7 @@ impl Watchdog {
                 keep = self.open_case(slot, now_ns);
             }
             if slot.hand.unpin(keep) == After::Recycle {
-                slot.recycle();
+                slot.recycle_seen();
             }
         }
     }
@@ -512,13 +513,17 @@ impl Watchdog {
                 id,
                 ending,
                 at: SystemTime::now(),
+                started: case.started,
+                started_ns: slot.started_ns(),
                 total_ns,
+                story: story::snapshot(slot),
+                told_ns: case.told_ns,
             })));
         }
         self.victims.remove(&case.id);
         self.progress.remove(&slot.key);
         if slot.hand.release() == After::Recycle {
-            slot.recycle();
+            slot.recycle_seen();
         }
     }
 

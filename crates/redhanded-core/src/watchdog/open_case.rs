@@ -10,9 +10,11 @@ use super::{Parts, calls, spinning};
 use crate::case::{Case, ChildSeen};
 use crate::child::Born;
 use crate::copied::{TraceIds, kind};
+use crate::engine::Engine;
 use crate::family;
 use crate::recorder::note::RecordAt;
 use crate::registry::{Fact, Label, Slot, Stage};
+use crate::story;
 use crate::verdict::{At, Look, Observed, grows, judge, was_not_seen};
 use redhanded_capture::monotonic_ns;
 use redhanded_report::{Event, Phase, Verdict};
@@ -37,12 +39,14 @@ pub(super) struct OpenCase {
     /// What it held when a look found that it grows.
     held_bytes: u64,
     pub(super) looks: u32,
+    /// When its story was first told.
+    pub(super) told_ns: Option<u64>,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
     copied: Vec<Fact>,
     trace: TraceIds,
     /// Wall time of its beginning, reckoned once: all its lines say the same.
-    started: SystemTime,
+    pub(super) started: SystemTime,
 }
 
 impl OpenCase {
@@ -55,7 +59,7 @@ impl OpenCase {
     ) -> Self {
         let generation = slot.hand.generation();
         let trace = family::with_trace(slot, generation, TraceIds::clone);
-        let trace = trace.unwrap_or_else(|| TraceIds::of(&copied));
+        let trace = trace.unwrap_or_else(|| TraceIds::of(&copied, Engine::rule_of(slot), false));
         let age = Duration::from_nanos(monotonic_ns().saturating_sub(slot.started_ns()));
         let now = SystemTime::now();
         let started = now.checked_sub(age).unwrap_or(now);
@@ -72,6 +76,7 @@ impl OpenCase {
             spins: false,
             held_bytes: 0,
             looks: 0,
+            told_ns: None,
             next_look_ns: u64::MAX,
             gathering,
             copied,
@@ -241,6 +246,10 @@ impl OpenCase {
             let cause = verdict.cause;
             verdict.cause = format!("in flight when the process was shut down; {cause}");
         }
+        let story = story::snapshot(self.slot);
+        if let Some(story) = &story {
+            self.told_ns.get_or_insert(story.at_ns());
+        }
         let mut case = Case {
             event: if self.filed {
                 Event::Updated
@@ -268,6 +277,7 @@ impl OpenCase {
             stacks: found.stacks,
             futures: found.futures,
             calls: calls.open.into_iter().chain(calls.recent).collect(),
+            story,
             started_ns: self.slot.started_ns(),
             looked_ns: now_ns,
             throttled_ns: parts.clocks.throttled_since(self.slot.started_ns()),

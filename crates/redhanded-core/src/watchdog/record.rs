@@ -65,10 +65,8 @@ fn note(slot: &'static Slot, threads: &mut Threads, now_ns: u64) {
 }
 
 fn phase(slot: &Slot) -> Phase {
-    let mut is_job = false;
-    slot.facts.each(|head, _| is_job |= head as u8 == kind::JOB);
     match slot.stage() {
-        _ if is_job => Phase::Job,
+        _ if slot.facts.has(kind::JOB) => Phase::Job,
         Stage::Head => Phase::RequestHead,
         Stage::Handler => Phase::Handler,
         Stage::LongLived if slot.status().is_none() => Phase::Handler,

@@ -1,6 +1,6 @@
 //! Values as a person reads them.
 
-use crate::{Culprit, Outcome, OverRepresented, Peer, Service};
+use crate::{Culprit, Died, Outcome, OverRepresented, Peer, Service};
 
 /// `text` with everything that could move a cursor, split a line or turn text around written as an
 /// escape such as `\u{1b}`: a log that was edited by hand is no friend.
@@ -87,6 +87,16 @@ pub(super) fn place(file: Option<&str>, line: Option<u32>, column: Option<u32>) 
         }
     }
     place
+}
+
+/// How the process of a request came to its end.
+pub(super) fn died(died: &Died) -> String {
+    let how = if died.shut_down {
+        "in flight when its process ended, after a shutdown"
+    } else {
+        "in flight when its process was killed"
+    };
+    format!("{how}; last sign of life {}", shown(&died.last_seen))
 }
 
 /// A function and its place.

@@ -12,6 +12,7 @@ mod servers;
 mod silent;
 mod toy;
 mod wait;
+mod wedged;
 
 use http::{Caller, Open};
 use redhanded::report::{Class, Event, How, Report};
@@ -30,13 +31,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_runaway_is_found_while_it_hangs() {
-    let Some(binaries) = Binaries::from_env() else {
-        // Not eprintln: the harness would keep what a test says that passes.
-        let skipped =
-            "SKIPPED: needs a real Collector and a real Jaeger; `cargo xtask e2e` builds both";
-        let _ = writeln!(std::io::stderr(), "{skipped}");
-        return;
-    };
+    let Some(binaries) = binaries() else { return };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut servers = Servers::start(binaries, directory.path());
     nothing_is_found_without_redhanded(&servers, &directory.path().join("unwatched"));
@@ -48,6 +43,27 @@ fn a_runaway_is_found_while_it_hangs() {
     outage::nothing_is_lost(&mut servers, &directory.path().join("outage"));
     sampling::a_late_marker_is_kept(&servers);
     sampling::all_spans_are_counted(&servers);
+}
+
+/// HAProxy in front is for `cargo xtask haproxy` alone.
+#[test]
+#[ignore = "needs HAProxy: cargo xtask haproxy"]
+fn a_wedged_process_is_drained_restarted_and_served_around() {
+    let Some(binaries) = binaries() else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let servers = Servers::start(binaries, directory.path());
+    wedged::is_drained_restarted_and_served_around(&servers);
+}
+
+fn binaries() -> Option<Binaries> {
+    let found = Binaries::from_env();
+    if found.is_none() {
+        // Not eprintln: the harness would keep what a test says that passes.
+        let skipped =
+            "SKIPPED: needs a real Collector and a real Jaeger; `cargo xtask e2e` builds both";
+        let _ = writeln!(std::io::stderr(), "{skipped}");
+    }
+    found
 }
 
 fn nothing_is_found_without_redhanded(servers: &Servers, directory: &Path) {

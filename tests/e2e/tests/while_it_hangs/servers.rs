@@ -177,9 +177,14 @@ impl Servers {
 
     /// The runaways of the toy that a person finds in Jaeger.
     pub(crate) fn runaways(&self) -> Vec<Span> {
+        self.runaways_of("toy")
+    }
+
+    /// Those of a service.
+    pub(crate) fn runaways_of(&self, service: &str) -> Vec<Span> {
         let query = self.address("REDHANDED_JAEGER_QUERY");
         let tags = "%7B%22runaway%22%3A%22true%22%7D";
-        let url = format!("http://{query}/api/traces?service=toy&limit=1000&tags={tags}");
+        let url = format!("http://{query}/api/traces?service={service}&limit=1000&tags={tags}");
         let Some((200, body)) = http::get(&url) else {
             return Vec::new();
         };

@@ -1,7 +1,8 @@
 //! A real HAProxy before three processes, one of which is wedged on all workers: drained within a second, the others
-//! serve on, and a supervisor restarts it with the evidence on disk. Run by `cargo xtask haproxy`.
+//! serve on, a supervisor restarts it, and both log and Jaeger name the request. Run by `cargo xtask haproxy`.
 
-use redhanded::report::{Class, Role};
+use crate::servers::{Servers, Span};
+use redhanded::report::{Class, Report, Role};
 use redhanded_tests::{PATIENCE, Stall, Start, Supervisor, caught, free_port, until};
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
+/// What the three are one of, in Jaeger.
+const SERVICE: &str = "wedged";
 /// From the wedge until HAProxy gives the node no more requests, with agent-checks every 200 ms.
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 const WATCHDOG: Duration = Duration::from_secs(1);
@@ -29,10 +32,10 @@ struct Node {
 }
 
 impl Node {
-    fn start(name: &'static str) -> Self {
+    fn start(name: &'static str, otlp: &str) -> Self {
         let ports = std::array::from_fn(|_| free_port());
         let supervisor = Supervisor::new();
-        let stall = supervisor.start(Self::command(ports), Some(WATCHDOG));
+        let stall = supervisor.start(Self::command(ports, otlp), Some(WATCHDOG));
         Self {
             name,
             ports,
@@ -41,20 +44,21 @@ impl Node {
         }
     }
 
-    fn command([app, health, agent]: [u16; 3]) -> Start {
+    fn command([app, health, agent]: [u16; 3], otlp: &str) -> Start {
         let at = |port| format!("127.0.0.1:{port}");
         let listeners = ["--health", &at(health), "--agent", &at(agent), "--listener"];
         Stall::of(&["regex"])
             .args(&["--slow-after", "2000", "--restart-after", "5000"])
             .args(&["--port", &app.to_string()])
             .args(&listeners)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", otlp)
+            .env("OTEL_SERVICE_NAME", SERVICE)
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, otlp: &str) {
         self.supervisor.ends(&mut self.stall);
-        self.stall = self
-            .supervisor
-            .start(Self::command(self.ports), Some(WATCHDOG));
+        let command = Self::command(self.ports, otlp);
+        self.stall = self.supervisor.start(command, Some(WATCHDOG));
     }
 }
 
@@ -243,10 +247,10 @@ fn p99(answers: &[Answer], servers: &[&str], from: Instant, until: Instant) -> f
     took[took.len() * 99 / 100]
 }
 
-#[test]
-#[ignore = "needs HAProxy: cargo xtask haproxy"]
-fn a_wedged_process_is_drained_restarted_and_served_around() {
-    let mut nodes: Vec<Node> = NODES.into_iter().map(Node::start).collect();
+pub(crate) fn is_drained_restarted_and_served_around(servers: &Servers) {
+    let otlp = servers.otlp();
+    let start = |name| Node::start(name, &otlp);
+    let mut nodes: Vec<Node> = NODES.into_iter().map(start).collect();
     let balancer = Balancer::before(&nodes);
     NODES.iter().for_each(|node| balancer.serves(node));
     let load = Load::on(balancer.port);
@@ -282,15 +286,31 @@ fn a_wedged_process_is_drained_restarted_and_served_around() {
         .record();
     let request = record.request.as_ref().expect("a request");
     eprintln!("evidence: {} {}", request.url, record.id);
+    is_in_jaeger(servers, &record);
     let restarted = Instant::now();
     drop(hangs);
-    nodes[0].restart();
+    nodes[0].restart(&otlp);
     balancer.serves("a");
     let up = Instant::now();
     eprintln!("restarted -> up: {} ms", restarted.elapsed().as_millis());
     std::thread::sleep(Duration::from_secs(1));
     let answers = load.end();
     judge(&answers, &balancer, (begun, wedged, settled, restarted, up));
+}
+
+/// Jaeger names what the log names, while the process is wedged.
+fn is_in_jaeger(servers: &Servers, record: &Report) {
+    let is_it =
+        |span: &Span| span.name() == "redhanded.caught" && span.tag("redhanded.id") == record.id;
+    let span = until(PATIENCE, || {
+        servers.runaways_of(SERVICE).into_iter().find(is_it)
+    });
+    let span = span.expect("it is in Jaeger before anybody restarts the process");
+    let request = record.request.as_ref().expect("a request");
+    let verdict = record.verdict.as_ref().expect("a verdict");
+    assert_eq!(span.tag("url.full"), request.url);
+    assert_eq!(span.tag("redhanded.class"), verdict.class.as_str());
+    assert_eq!(span.tag("redhanded.role"), verdict.role.as_str());
 }
 
 /// The others have answered all the time, and the wedged one again.

@@ -1,0 +1,293 @@
+//! ⑦ Which requests are exported whole: those that are caught, those that fail, and a thin baseline.
+//!
+//! The baseline is decided by the trace id, as OpenTelemetry's `TraceIdRatioBased` does it, so that
+//! every service that keeps the same share keeps the same traces. A request without a `traceparent`
+//! has no id before somebody asks for it: it is chosen by its thread's countdown instead, and gets an
+//! id that says the same.
+
+use crate::case::Message;
+use crate::copied::{TraceIds, kind, parse};
+use crate::engine::Engine;
+use crate::family;
+use crate::registry::{Fact, Label, Slot, Stage};
+use crate::story::{self, Detached};
+use rand::RngExt;
+use redhanded_capture::monotonic_ns;
+use redhanded_report::{How, Outcome, Request};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, SystemTime};
+
+/// Why a request is exported whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Why {
+    /// It was caught; it may be running still.
+    Caught,
+    /// It was answered with a status of 5xx, or it panicked.
+    Failed,
+    /// It is one of the baseline, and like many others.
+    Sampled,
+}
+
+impl Why {
+    /// In one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caught => "caught",
+            Self::Failed => "failed",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
+/// A request that is exported whole, redacted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Why.
+    pub why: Why,
+    /// The id that its reports carry, if it was caught.
+    pub id: Option<String>,
+    /// W3C trace id, 32 hex digits.
+    pub trace_id: String,
+    /// Span id of the request's own SERVER span, 16 hex digits.
+    pub span_id: String,
+    /// Span id of the caller.
+    pub parent_span_id: Option<String>,
+    /// What was asked.
+    pub request: Request,
+    /// When it began.
+    pub started: SystemTime,
+    /// How it ended; `None` while it runs.
+    pub outcome: Option<Outcome>,
+    /// What it has told of itself.
+    pub told: crate::told::Told,
+    /// Until when that was told before, in nanoseconds since its start: what ended before then is known.
+    pub told_until_ns: Option<u64>,
+}
+
+impl Kept {
+    /// One of which nothing more is known; for those who test a sink.
+    pub fn new(why: Why, started: SystemTime) -> Self {
+        Self {
+            why,
+            id: None,
+            trace_id: String::new(),
+            span_id: String::new(),
+            parent_span_id: None,
+            request: Request::default(),
+            started,
+            outcome: None,
+            told: crate::told::Told::default(),
+            told_until_ns: None,
+        }
+    }
+}
+
+/// A request that is to be kept, as its own thread has left it.
+pub(crate) struct Finished {
+    pub(crate) why: Why,
+    pub(crate) copied: Vec<Fact>,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) trace: TraceIds,
+    pub(crate) how: How,
+    pub(crate) status: Option<u16>,
+    pub(crate) started_ns: u64,
+    pub(crate) started: SystemTime,
+    pub(crate) total_ns: u64,
+    pub(crate) story: Option<Detached>,
+}
+
+/// Whom an install tells of requests that it keeps, and which.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    clerk: SyncSender<Message>,
+    rule: Rule,
+}
+
+impl Keeping {
+    pub(crate) fn new(clerk: SyncSender<Message>, one_in: u32) -> Self {
+        Self {
+            clerk,
+            rule: Rule::one_in(one_in),
+        }
+    }
+}
+
+/// One trace id of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    one_in: u32,
+}
+
+/// Of the low half of a trace id these bits say whether it is kept.
+const BITS: u32 = 63;
+
+impl Rule {
+    /// None for zero.
+    pub(crate) const fn one_in(one_in: u32) -> Self {
+        Self { one_in }
+    }
+
+    /// What lies below is kept.
+    fn bound(self) -> u64 {
+        (1 << BITS) / u64::from(self.one_in.max(1))
+    }
+
+    fn keeps(self, low: u64) -> bool {
+        self.one_in != 0 && low >> 1 < self.bound()
+    }
+
+    /// Whether a trace id, 32 hex digits, is kept.
+    pub(crate) fn keeps_id(self, trace_id: &str) -> bool {
+        let low = trace_id.get(16..).map(|low| u64::from_str_radix(low, 16));
+        low.is_some_and(|low| low.is_ok_and(|low| self.keeps(low)))
+    }
+
+    /// A random trace id that is kept, or is not.
+    pub(crate) fn new_id(self, kept: bool) -> String {
+        let mut random = rand::rng();
+        let high: u64 = random.random();
+        let bound = self.bound();
+        let low = match (self.one_in, kept) {
+            // There is no such id: any will do.
+            (0, _) | (1, false) => random.random_range(1..=u64::MAX),
+            (_, true) => random.random_range(0..bound) << 1 | 1,
+            (_, false) => random.random_range(bound..1 << BITS) << 1 | random.random_range(0..=1),
+        };
+        format!("{high:016x}{low:016x}")
+    }
+
+    /// Whether a request is kept that was picked for `counted` of its like.
+    fn keeps_one_of(self, counted: u16) -> bool {
+        self.one_in != 0 && rand::random_range(0..self.one_in) < u32::from(counted)
+    }
+}
+
+/// The rule that a trace id is made by, where nobody keeps anything.
+pub(crate) const NONE: Rule = Rule::one_in(0);
+
+impl Engine {
+    /// The rule of the install of `slot`.
+    pub(crate) fn rule_of(slot: &Slot) -> Rule {
+        let engine = Self::try_of(slot.key);
+        let keeping = engine.and_then(|engine| engine.keeping.get());
+        keeping.map_or(NONE, |keeping| keeping.rule)
+    }
+
+    /// How many requests a pick may stand for on average, so that the baseline gets its share: one may stand for
+    /// twice as many, and none for more than the baseline has one of.
+    pub(crate) fn at_most_one_in(&self) -> u32 {
+        match self.keeping.get().map_or(0, |keeping| keeping.rule.one_in) {
+            0 => u32::MAX,
+            one_in => one_in / 2 + one_in % 2,
+        }
+    }
+}
+
+/// The request that is being opened in `slot` brings a `traceparent`: that decides.
+#[cold]
+#[inline(never)]
+pub(crate) fn decide(slot: &Slot, traceparent: &[u8]) {
+    let rule = Engine::rule_of(slot);
+    if rule != NONE && parse(traceparent).is_some_and(|(id, ..)| rule.keeps_id(&id)) {
+        slot.set_keep();
+    }
+}
+
+/// The request that is being opened in `slot` was picked for `counted` of its like.
+pub(crate) fn picked(slot: &Slot, counted: u16) {
+    if Engine::rule_of(slot).keeps_one_of(counted) && !slot.has_fact(kind::TRACEPARENT) {
+        slot.set_keep();
+    }
+}
+
+/// The request in `slot` ends, and it may be one that is kept. Its thread waits for nobody.
+#[cold]
+#[inline(never)]
+pub(crate) fn offer(slot: &Slot, how: How) {
+    // Who was caught is told of by the watchdog.
+    if slot.is_child() || slot.stage() == Stage::Head || slot.hand.is_kept() {
+        return;
+    }
+    let failed = how == How::Panicked || slot.status().is_some_and(|status| status >= 500);
+    let why = match (failed, slot.is_keep()) {
+        (true, _) => Why::Failed,
+        (false, true) => Why::Sampled,
+        (false, false) => return,
+    };
+    let Some(engine) = Engine::try_of(slot.key) else {
+        return;
+    };
+    if let Some(keeping) = engine.keeping.get() {
+        let finished = Box::new(finish(slot, why, how));
+        if keeping.clerk.try_send(Message::Kept(finished)).is_err() {
+            engine.counts.lost_kept();
+        }
+    }
+}
+
+fn finish(slot: &Slot, why: Why, how: How) -> Finished {
+    let generation = slot.hand.generation();
+    let copied = slot.facts.read();
+    let trace = family::with_trace(slot, generation, TraceIds::clone);
+    let trace = trace.unwrap_or_else(|| TraceIds::of(&copied, Engine::rule_of(slot), false));
+    let labels = slot.extra_if_any(generation, |extra| extra.labels().0);
+    let total_ns = monotonic_ns().saturating_sub(slot.started_ns());
+    let now = SystemTime::now();
+    Finished {
+        why,
+        copied,
+        labels: labels.unwrap_or_default(),
+        trace,
+        how,
+        status: slot.status(),
+        started_ns: slot.started_ns(),
+        started: now
+            .checked_sub(Duration::from_nanos(total_ns))
+            .unwrap_or(now),
+        total_ns,
+        story: story::detach(slot),
+    }
+}
+
+#[cfg(all(test, not(redhanded_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_whether_it_is_kept() {
+        for one_in in [1, 2, 3, 1000, u32::MAX] {
+            let rule = Rule::one_in(one_in);
+            for _ in 0..1000 {
+                assert!(rule.keeps_id(&rule.new_id(true)));
+                assert_eq!(rule.keeps_id(&rule.new_id(false)), one_in == 1);
+            }
+        }
+        assert!(!NONE.keeps_id(&NONE.new_id(true)));
+        for odd in ["", "0af7651916cd43dd", "0af7651916cd43ddé448eb211c80319c"] {
+            assert!(!Rule::one_in(1).keeps_id(odd));
+        }
+    }
+
+    #[test]
+    fn the_share_is_kept() {
+        let rule = Rule::one_in(1000);
+        let kept = (0..1_000_000).filter(|_| rule.keeps(rand::random()));
+        let kept = kept.count();
+        assert!((800..1200).contains(&kept), "{kept} of a million");
+        // Requests that are picked one in 256 stand for 256.
+        let kept = (0..4_000).filter(|_| rule.keeps_one_of(256)).count();
+        assert!((900..1150).contains(&kept), "{kept} of 4,000");
+    }
+
+    #[test]
+    fn it_decides_as_opentelemetry_does() {
+        // Ratio 1/1000: below 2^63 / 1000 after the lowest bit is taken off.
+        let rule = Rule::one_in(1000);
+        let bound = (1_u64 << 63) / 1000;
+        let id = |low: u64| format!("{:016x}{low:016x}", 1);
+        assert!(rule.keeps_id(&id((bound - 1) << 1)));
+        assert!(!rule.keeps_id(&id((bound + 1) << 1)));
+    }
+}
