@@ -92,7 +92,7 @@ impl Redhanded {
         render(&self.installed.numbers().snapshot(), Format::Prometheus)
     }
 
-    /// The same in OpenMetrics, version 1.0.0, with exemplars: the traces of requests that were caught.
+    /// The same in OpenMetrics, version 1.0.0, with exemplars: the traces of requests that were caught or failed, or are of the baseline.
     pub fn openmetrics(&self) -> String {
         render(&self.installed.numbers().snapshot(), Format::OpenMetrics)
     }
