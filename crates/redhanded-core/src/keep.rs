@@ -254,6 +254,23 @@ pub(crate) fn picked(slot: &Slot, counted: u16) {
     }
 }
 
+/// Why the request in `slot` is kept, which ends `how`, if it is not for having been caught.
+fn why(slot: &Slot, how: How) -> Option<Why> {
+    let failed = how == How::Panicked || slot.status().is_some_and(|status| status >= 500);
+    match (failed, slot.is_keep()) {
+        (true, _) => Some(Why::Failed),
+        (false, true) => Some(Why::Sampled),
+        (false, false) => None,
+    }
+}
+
+/// Whether somebody is told of the request in `slot`, which ends `how`: its trace is there to be found.
+#[cold]
+pub(crate) fn is_kept(slot: &Slot, how: How) -> bool {
+    let kept = || Engine::try_of(slot.key).is_some_and(|engine| engine.keeping.get().is_some());
+    slot.hand.is_kept() || (why(slot, how).is_some() && kept())
+}
+
 /// The request in `slot` ends, and it may be one that is kept. Its thread waits for nobody.
 #[cold]
 #[inline(never)]
@@ -262,11 +279,8 @@ pub(crate) fn offer(slot: &Slot, how: How) {
     if slot.is_child() || slot.stage() == Stage::Head || slot.hand.is_kept() {
         return;
     }
-    let failed = how == How::Panicked || slot.status().is_some_and(|status| status >= 500);
-    let why = match (failed, slot.is_keep()) {
-        (true, _) => Why::Failed,
-        (false, true) => Why::Sampled,
-        (false, false) => return,
+    let Some(why) = why(slot, how) else {
+        return;
     };
     let Some(engine) = Engine::try_of(slot.key) else {
         return;

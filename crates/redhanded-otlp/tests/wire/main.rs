@@ -13,6 +13,7 @@ mod environment;
 mod grpc;
 #[cfg(feature = "grpc")]
 mod grpc_collector;
+mod metrics;
 mod spans;
 mod spool;
 #[cfg(all(feature = "grpc", feature = "tls"))]
