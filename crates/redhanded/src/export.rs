@@ -61,7 +61,7 @@ pub(crate) fn configure(
                 .map(str::to_owned)
         })
     };
-    let planned = redhanded_otlp::metrics::MetricsExport::from_env(&env);
+    let planned = redhanded_otlp::metrics::MetricsExport::from_env(env);
     let Configured {
         export,
         mut warnings,
