@@ -121,7 +121,7 @@ struct Failures(AtomicU64);
 impl Failures {
     /// Whether one more is kept at `now_ns`.
     fn admit(&self, now_ns: u64) -> bool {
-        let second = now_ns / 1_000_000_000 << 32;
+        let second = (now_ns / 1_000_000_000) << 32;
         let count = |seen: u64| {
             if seen >> 32 << 32 == second {
                 seen as u32
