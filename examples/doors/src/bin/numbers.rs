@@ -35,6 +35,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/metrics", get(redhanded.metrics_handler()));
     if std::env::args().any(|arg| arg == "--serve") {
         axum::serve(redhanded.listener(listen().await?), app).await?;
+        return Ok(());
     }
     for id in [7, 8, 9, 100] {
         let request = Request::get(format!("/notice/{id}")).body(Body::empty())?;
