@@ -237,6 +237,43 @@ mod model {
         });
     }
 
+    /// A child may give its request a story at any time: who closes sees it, or it comes too late.
+    #[test]
+    fn a_story_is_put_away_once_or_not_begun() {
+        loom::model(|| {
+            let slot = Slot::new();
+            let put_away = Arc::new(AtomicU64::new(0));
+            let generation = slot.hand.open();
+            let request = {
+                let (slot, put_away) = (slot.clone(), put_away.clone());
+                thread::spawn(move || match slot.hand.close() {
+                    After::Recycle => slot.recycle(),
+                    After::Story => {
+                        put_away.fetch_add(1, Ordering::AcqRel);
+                        slot.recycle();
+                    }
+                    After::Nothing => {}
+                })
+            };
+            let watchdog = {
+                let (slot, put_away) = (slot.clone(), put_away.clone());
+                thread::spawn(move || {
+                    if slot.hand.pin(None).is_some() && slot.hand.unpin(false) == After::Recycle {
+                        let has = u64::from(slot.hand.with_story().is_some());
+                        put_away.fetch_add(has, Ordering::AcqRel);
+                        slot.recycle();
+                    }
+                })
+            };
+            let has = slot.hand.has_story_now(generation);
+            request.join().unwrap();
+            watchdog.join().unwrap();
+            assert_eq!(slot.recycled.load(Ordering::Acquire), 1);
+            assert_eq!(put_away.load(Ordering::Acquire), u64::from(has));
+            assert_eq!(slot.hand.with_story(), None);
+        });
+    }
+
     #[test]
     fn a_kept_slot_waits_for_its_release() {
         loom::model(|| {

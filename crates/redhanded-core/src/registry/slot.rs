@@ -264,7 +264,9 @@ impl Slot {
         }
         let has = self.hand.has_story_now(generation);
         if !has {
-            self.story.store(0, Ordering::Release);
+            // Unless the next request has put its own there meanwhile.
+            let (set, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.story.compare_exchange(word, 0, set, failed);
         }
         has
     }
