@@ -124,22 +124,41 @@ pub fn install(
     ))
 }
 
-/// What is needed to tell the numbers of an install; keeps none of its parts alive that end.
+/// Tells the numbers of an install, to whoever scrapes or exports them; keeps none of its parts alive that end.
 #[derive(Clone)]
-struct Numbers {
+pub struct Numbers {
     engine: &'static Engine,
     log: Progress,
     sinks: Weak<[Box<dyn Sink>]>,
 }
 
 impl Numbers {
-    fn snapshot(&self) -> Snapshot {
+    /// The numbers at this moment. Who asks for the first time switches the counting on, unless it is.
+    ///
+    /// Looks at every request in flight and at every host, and reads `/proc`: not for a hot path. Waits for no request.
+    pub fn snapshot(&self) -> Snapshot {
         let sinks = self.sinks.upgrade();
         let outside = Outside {
             log_waiting: self.log.waiting() as u64,
             lost_events: sinks.map_or(0, |sinks| sinks.iter().map(|sink| sink.lost()).sum()),
         };
         gather(self.engine, outside)
+    }
+
+    /// Counts from now on, if it did not.
+    pub fn start(&self) {
+        self.engine.start_counting();
+    }
+
+    /// An export of them did not arrive: counted as `redhanded.lost` of the kind `metric_exports`.
+    pub fn count_lost_export(&self) {
+        self.engine.meter.lose_export();
+    }
+}
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Numbers").finish_non_exhaustive()
     }
 }
 
@@ -333,22 +352,9 @@ impl Installed {
         }
     }
 
-    /// The numbers of this install at this moment. Who asks for the first time switches the counting on, unless it is.
-    ///
-    /// Looks at every request in flight and at every host, and reads `/proc`: for whoever scrapes or exports, not for a
-    /// hot path. Waits for no request.
-    pub fn metrics(&self) -> Snapshot {
-        self.numbers.snapshot()
-    }
-
-    /// Counts for metrics from now on, if it did not.
-    pub fn start_metrics(&self) {
-        self.engine.start_counting();
-    }
-
-    /// An export of metrics did not arrive: counted as `redhanded.lost` of the kind `metric_exports`.
-    pub fn lose_metrics(&self) {
-        self.engine.meter.lose_export();
+    /// What tells the numbers of this install.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// What can be seen in this process, in one phrase.

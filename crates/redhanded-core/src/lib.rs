@@ -55,7 +55,7 @@ pub use config::{
 pub use current::Current;
 pub use engine::{BaselineStats, Ends, Engine, Stats};
 pub use health::{Health, Holder};
-pub use install::{Installed, install};
+pub use install::{Installed, Numbers, install};
 pub use keep::{Kept, Why};
 pub use outbound::{
     Acquiring, Always, Call, CallHandle, Calling, Ending, Fallible, Held, Outbound,

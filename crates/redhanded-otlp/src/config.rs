@@ -3,6 +3,7 @@
 //! ignored, an empty one is as good as none.
 
 use crate::endpoint::{self, Endpoint, Protocol};
+use crate::signal::Signal;
 use crate::{headers, names, resource};
 use http::HeaderMap;
 use std::collections::BTreeMap;
@@ -58,12 +59,17 @@ impl Config {
     }
 }
 
-/// Reads the environment; `Err` says why nothing is exported.
+/// Reads the environment for one signal; `Err` says why nothing of it is exported.
 pub(crate) fn read(
+    signal: Signal,
     env: &dyn Fn(&str) -> Option<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Config, String> {
-    let mut reader = Reader { env, warnings };
+    let mut reader = Reader {
+        signal,
+        env,
+        warnings,
+    };
     reader.switched_off()?;
     if reader.forms("ENDPOINT").is_empty() {
         return Err(NOWHERE.to_owned());
@@ -80,7 +86,14 @@ pub(crate) fn read(
     })
 }
 
+/// Notes that a value is ignored, and what `then`.
+pub(crate) fn warn(warnings: &mut Vec<String>, name: &str, value: &str, then: &str) {
+    let value = crate::text::bounded(&endpoint::printable(value), 256);
+    warnings.push(format!("{name}={value:?} is ignored: {then}"));
+}
+
 struct Reader<'a> {
+    signal: Signal,
     env: &'a dyn Fn(&str) -> Option<String>,
     warnings: &'a mut Vec<String>,
 }
@@ -92,10 +105,10 @@ impl Reader<'_> {
             .filter(|value| !value.is_empty())
     }
 
-    /// The variables of a setting that are set, that for traces first, with their values.
+    /// The variables of a setting that are set, that for this signal first, with their values.
     fn forms(&self, setting: &str) -> Vec<(String, String)> {
         let names = [
-            format!("OTEL_EXPORTER_OTLP_TRACES_{setting}"),
+            format!("OTEL_EXPORTER_OTLP_{}_{setting}", self.signal.name()),
             format!("OTEL_EXPORTER_OTLP_{setting}"),
         ];
         names
@@ -105,9 +118,7 @@ impl Reader<'_> {
     }
 
     fn warn(&mut self, name: &str, value: &str, then: &str) {
-        let value = crate::text::bounded(&endpoint::printable(value), 256);
-        self.warnings
-            .push(format!("{name}={value:?} is ignored: {then}"));
+        warn(self.warnings, name, value, then);
     }
 
     fn switched_off(&mut self) -> Result<(), String> {
@@ -119,17 +130,24 @@ impl Reader<'_> {
                 self.warn("OTEL_SDK_DISABLED", &value, "accepted are true and false");
             }
         }
-        if let Some(value) = self.get("OTEL_TRACES_EXPORTER") {
+        let name = format!("OTEL_{}_EXPORTER", self.signal.name());
+        if let Some(value) = self.get(&name) {
             let exporters: Vec<&str> = value.split(',').map(str::trim).collect();
             if exporters.contains(&"none") {
-                return Err("OTEL_TRACES_EXPORTER is none".to_owned());
+                return Err(format!("{name} is none"));
+            }
+            // OpenTelemetry knows these for metrics; they are not for us to take for OTLP.
+            let other = |exporter: &&&str| matches!(**exporter, "prometheus" | "console");
+            if self.signal == Signal::Metrics
+                && let Some(other) = exporters.iter().find(other)
+                && !exporters.contains(&"otlp")
+            {
+                let then = "accepted are otlp and none; Prometheus scrapes the handler of feature `prometheus`; no metrics are exported";
+                self.warn(&name, &value, then);
+                return Err(format!("{name} is {other}"));
             }
             if !exporters.contains(&"otlp") {
-                self.warn(
-                    "OTEL_TRACES_EXPORTER",
-                    &value,
-                    "accepted are otlp and none; otlp is used",
-                );
+                self.warn(&name, &value, "accepted are otlp and none; otlp is used");
             }
         }
         Ok(())
@@ -140,11 +158,13 @@ impl Reader<'_> {
         for (name, url) in self.forms("ENDPOINT") {
             let parsed = match protocol {
                 Protocol::Grpc => Endpoint::grpc(&url, insecure),
-                Protocol::Http if name.contains("_TRACES_") => Endpoint::exact(&url),
-                Protocol::Http => Endpoint::base(&url),
+                Protocol::Http if name.contains(&format!("_{}_", self.signal.name())) => {
+                    Endpoint::exact(&url)
+                }
+                Protocol::Http => Endpoint::base(&url, self.signal),
             };
             match parsed {
-                Ok(endpoint) => return Some(endpoint),
+                Ok(endpoint) => return Some(endpoint.of(self.signal)),
                 Err(wrong) => {
                     let accepted = endpoint::accepted(protocol);
                     let then = format!("{wrong}; accepted is {accepted}");
@@ -215,7 +235,7 @@ impl Reader<'_> {
         None
     }
 
-    /// The form for traces replaces the general one, as in the other SDKs.
+    /// The form for the signal replaces the general one, as in the other SDKs.
     fn headers(&mut self) -> HeaderMap {
         let Some((name, list)) = self.forms("HEADERS").into_iter().next() else {
             return HeaderMap::new();

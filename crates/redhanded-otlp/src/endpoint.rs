@@ -1,5 +1,6 @@
 //! Where to send to.
 
+use crate::signal::Signal;
 use http::Uri;
 
 /// What an endpoint has to look like, for messages.
@@ -45,16 +46,24 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The URL as it is, for `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
+    /// The URL as it is, for `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and its likes.
     pub(crate) fn exact(url: &str) -> Result<Self, String> {
         Self::parse(url, |path| path.to_owned())
     }
 
     /// A base URL to which the path of the signal is appended, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
-    pub(crate) fn base(url: &str) -> Result<Self, String> {
+    pub(crate) fn base(url: &str, signal: Signal) -> Result<Self, String> {
         Self::parse(url, |path| {
-            format!("{}/v1/traces", path.trim_end_matches('/'))
+            path.trim_end_matches('/').to_owned() + signal.path()
         })
+    }
+
+    /// The same for another signal, where the path says which.
+    pub(crate) fn of(mut self, signal: Signal) -> Self {
+        if self.protocol == Protocol::Grpc {
+            signal.grpc_path().clone_into(&mut self.target);
+        }
+        self
     }
 
     /// A host to call by gRPC, whose paths are its own: a URL, or `host:port`, which is encrypted unless `insecure`.
@@ -71,7 +80,7 @@ impl Endpoint {
             return Err("gRPC has a path of its own".to_owned());
         }
         endpoint.protocol = Protocol::Grpc;
-        crate::grpc::PATH.clone_into(&mut endpoint.target);
+        Signal::Traces.grpc_path().clone_into(&mut endpoint.target);
         Ok(endpoint)
     }
 
@@ -112,7 +121,7 @@ impl Endpoint {
     pub(crate) fn shown(&self) -> String {
         match self.protocol {
             Protocol::Http => self.to_string(),
-            Protocol::Grpc => self.to_string().replace(crate::grpc::PATH, "") + " (gRPC)",
+            Protocol::Grpc => self.to_string().replace(&self.target, "") + " (gRPC)",
         }
     }
 }
@@ -164,22 +173,41 @@ mod tests {
 
     #[test]
     fn the_signal_path_is_appended_to_a_base_only() {
-        assert_eq!(target(Endpoint::base("http://c:4318")), "c 4318 /v1/traces");
         assert_eq!(
-            target(Endpoint::base("http://c:4318/")),
+            target(Endpoint::base("http://c:4318", Signal::Traces)),
             "c 4318 /v1/traces"
         );
         assert_eq!(
-            target(Endpoint::base("http://c/otlp/?k=1")),
+            target(Endpoint::base("http://c:4318/", Signal::Traces)),
+            "c 4318 /v1/traces"
+        );
+        assert_eq!(
+            target(Endpoint::base("http://c/otlp/?k=1", Signal::Traces)),
             "c 80 /otlp/v1/traces?k=1"
         );
         assert_eq!(target(Endpoint::exact("http://c")), "c 80 /");
         assert_eq!(target(Endpoint::exact("http://c/x/")), "c 80 /x/");
         assert_eq!(
-            target(Endpoint::base("http://[::1]:4318")),
+            target(Endpoint::base("http://[::1]:4318", Signal::Traces)),
             "::1 4318 /v1/traces"
         );
-        assert_eq!(target(Endpoint::base("http://[::1]")), "::1 80 /v1/traces");
+        assert_eq!(
+            target(Endpoint::base("http://[::1]", Signal::Traces)),
+            "::1 80 /v1/traces"
+        );
+    }
+
+    #[test]
+    fn each_signal_has_a_path_of_its_own() {
+        let metrics = Endpoint::base("http://c:4318", Signal::Metrics);
+        assert_eq!(target(metrics), "c 4318 /v1/metrics");
+        let called = Endpoint::grpc("http://c:4317", false).map(|e| e.of(Signal::Metrics));
+        let path = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+        assert_eq!(target(called.clone()), format!("c 4317 {path}"));
+        assert_eq!(
+            called.map(|e| e.shown()),
+            Ok("http://c:4317 (gRPC)".to_owned())
+        );
     }
 
     #[test]
@@ -195,9 +223,12 @@ mod tests {
             "http://c:99999",
             "unix:///x",
         ] {
-            assert!(Endpoint::base(bad).is_err(), "{bad}");
+            assert!(Endpoint::base(bad, Signal::Traces).is_err(), "{bad}");
         }
-        assert_eq!(Endpoint::base("https://c").is_ok(), cfg!(feature = "tls"));
+        assert_eq!(
+            Endpoint::base("https://c", Signal::Traces).is_ok(),
+            cfg!(feature = "tls")
+        );
     }
 
     #[cfg(feature = "grpc")]
@@ -218,7 +249,7 @@ mod tests {
             let endpoint = endpoint.unwrap();
             assert_eq!((endpoint.port, endpoint.tls), (4317, tls), "{url}");
             assert_eq!(endpoint.protocol, Protocol::Grpc);
-            assert_eq!(endpoint.target, crate::grpc::PATH);
+            assert_eq!(endpoint.target, Signal::Traces.grpc_path());
             assert!(
                 endpoint.shown().ends_with("://c:4317 (gRPC)"),
                 "{}",
@@ -240,7 +271,7 @@ mod tests {
     #[test]
     fn a_password_is_refused_and_not_shown() {
         let url = "http://user:hunter2@c:4318";
-        assert!(Endpoint::base(url).is_err());
+        assert!(Endpoint::base(url, Signal::Traces).is_err());
         assert_eq!(printable(url), "http://REDACTED@c:4318");
         assert_eq!(printable("user:hunter2@c"), "REDACTED@c");
     }

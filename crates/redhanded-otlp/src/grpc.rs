@@ -17,8 +17,6 @@ use std::time::Duration;
 /// An answer to a batch of spans is a few bytes; what is longer is not for us.
 const ANSWER: usize = 64 * 1024;
 
-/// What is called.
-pub(crate) const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /// How the body is packed, in gRPC's words.
 pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderName, Response};
 use hyper::body::Incoming;
 use std::time::Duration;
 
-pub(crate) const PATH: &str = "/";
 pub(crate) const ENCODING: HeaderName = http::header::CONTENT_ENCODING;
 
 pub(crate) fn headers(_: &mut HeaderMap, _: Duration) {}

@@ -3,6 +3,7 @@
 use crate::config::{self, Config};
 use crate::error::Error;
 use crate::otlp::{Configured, Export, Otlp, parse};
+use crate::signal::Signal;
 use crate::spool::Spool;
 use redhanded_report::Service;
 use std::time::Duration;
@@ -52,7 +53,7 @@ impl Options {
     /// As [`Otlp::from_env`].
     pub fn from_env(self, service: &Service, env: impl Fn(&str) -> Option<String>) -> Configured {
         let mut warnings = Vec::new();
-        let export = match config::read(&env, &mut warnings) {
+        let export = match config::read(Signal::Traces, &env, &mut warnings) {
             Ok(config) => match Otlp::start(config, self, service) {
                 Ok(otlp) => Export::On(otlp),
                 Err(error) => {

@@ -10,12 +10,14 @@ use crate::pace::Pace;
 use crate::queue::{Bounds, Queue};
 use crate::resource::resource;
 use crate::seen::Seen;
+use crate::signal::Signal;
 use crate::tls::Tls;
 use crate::transport::Transport;
 use crate::{kept, mapping, server_span};
 use redhanded_core::sink::Sink;
 use redhanded_core::{Kept, Why};
 use redhanded_report::{Event, Report, Service};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -166,25 +168,13 @@ impl Otlp {
         service: &Service,
     ) -> Result<Self, Error> {
         let url = config.endpoint.shown();
-        let tls = match (config.endpoint.tls, config.endpoint.protocol) {
-            (false, _) => None,
-            (true, Protocol::Grpc) => Some(Tls::new(&config.files, b"h2")),
-            (true, Protocol::Http) => Some(Tls::new(&config.files, b"http/1.1")),
-        };
-        let transport = Transport::new(
-            config.endpoint,
-            config.headers,
-            config.gzip,
-            config.timeout,
-            tls.transpose().map_err(Error::start)?,
-        );
-        let transport = transport.map_err(Error::start)?;
+        let (transport, attributes) = transport(config)?;
         let queue = Arc::new(Queue::new(Bounds::default()));
         let gauges = Arc::<Gauges>::default();
         Exporter {
             queue: Arc::clone(&queue),
             transport: Arc::new(transport),
-            resource: (&resource(service, config.attributes)).into(),
+            resource: (&resource(service, attributes)).into(),
             outbox: Outbox::new(Limits::default(), options.spool),
             pace: Pace::new(options.longest_pause),
             gauges: Arc::clone(&gauges),
@@ -262,13 +252,30 @@ impl Drop for Otlp {
     }
 }
 
+/// What posts to the endpoint of `config`; and the attributes of the resource.
+pub(crate) fn transport(config: Config) -> Result<(Transport, BTreeMap<String, String>), Error> {
+    let tls = match (config.endpoint.tls, config.endpoint.protocol) {
+        (false, _) => None,
+        (true, Protocol::Grpc) => Some(Tls::new(&config.files, b"h2")),
+        (true, Protocol::Http) => Some(Tls::new(&config.files, b"http/1.1")),
+    };
+    let transport = Transport::new(
+        config.endpoint,
+        config.headers,
+        config.gzip,
+        config.timeout,
+        tls.transpose().map_err(Error::start)?,
+    );
+    Ok((transport.map_err(Error::start)?, config.attributes))
+}
+
 /// The endpoint as code gives it.
 pub(crate) fn parse(endpoint: &str) -> Result<Endpoint, Error> {
     let complete = endpoint.trim_end_matches('/').ends_with("/v1/traces");
     let parsed = if complete {
         Endpoint::exact(endpoint)
     } else {
-        Endpoint::base(endpoint)
+        Endpoint::base(endpoint, Signal::Traces)
     };
     parsed.map_err(|wrong| {
         let shown = endpoint::printable(endpoint);

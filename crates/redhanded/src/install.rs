@@ -5,7 +5,7 @@ use crate::export;
 use redhanded_core::sink::Sink;
 use redhanded_core::{Asked, Config, Diagnostics, Error, Installed, Job, Stats};
 use redhanded_tower::WatchLayer;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An install: everything of ours in this process goes through it.
 ///
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Redhanded {
     pub(crate) installed: Installed,
     layer: WatchLayer,
+    /// Goes on when the last handle is dropped, as all the others do.
+    metrics: Option<&'static export::Metrics>,
 }
 
 impl Redhanded {
@@ -65,8 +67,8 @@ impl Redhanded {
     ///
     /// `false` means that something was still on its way. Needs no particular runtime.
     pub async fn flush(&self, deadline: Duration) -> bool {
-        let installed = self.installed.clone();
-        off_thread(move || installed.flush(deadline)).await
+        let (installed, metrics) = (self.installed.clone(), self.metrics);
+        off_thread(move || in_time(deadline, metrics, false, |left| installed.flush(left))).await
     }
 
     /// Ends the watching: what was found is filed and exported, requests from now on run unwatched.
@@ -78,9 +80,29 @@ impl Redhanded {
     ///
     /// `false` means that after `deadline` something was still on its way.
     pub async fn shutdown(&self, deadline: Duration) -> bool {
-        let installed = self.installed.clone();
-        off_thread(move || installed.shutdown(deadline)).await
+        let (installed, metrics) = (self.installed.clone(), self.metrics);
+        off_thread(move || in_time(deadline, metrics, true, |left| installed.shutdown(left))).await
     }
+}
+
+/// What metrics may take of a deadline.
+const METRICS: Duration = Duration::from_secs(2);
+
+/// Does `work` within `deadline`, and has metrics sent in what is left of it, for the last time with `end`. They are
+/// numbers, and no report is missing where they do not arrive: `work` alone says what came of it.
+fn in_time(
+    deadline: Duration,
+    metrics: Option<&export::Metrics>,
+    end: bool,
+    work: impl FnOnce(Duration) -> bool,
+) -> bool {
+    let begun = Instant::now();
+    let done = work(deadline);
+    let left = deadline.saturating_sub(begun.elapsed());
+    if let Some(metrics) = metrics {
+        export::flush_metrics(metrics, left.min(METRICS), end);
+    }
+    done
 }
 
 /// Runs something that blocks on a thread of its own, whatever the runtime.
@@ -113,6 +135,9 @@ pub(crate) fn install(
     );
     let (installed, more) = redhanded_core::install(config, sinks)?;
     warnings.extend(more);
+    let metrics = export.metrics;
+    let metrics = metrics.map(|planned| export::start_metrics(planned, &installed));
+    let metrics = metrics.and_then(|started| started.map_err(|e| warnings.push(e)).ok());
     if diagnostics >= Diagnostics::Warn {
         warnings.iter().for_each(|w| eprintln!("redhanded: {w}"));
     }
@@ -129,7 +154,11 @@ pub(crate) fn install(
         );
     }
     let layer = WatchLayer::new(installed.engine());
-    Ok(Redhanded { installed, layer })
+    Ok(Redhanded {
+        installed,
+        layer,
+        metrics: metrics.map(|metrics| &*Box::leak(Box::new(metrics))),
+    })
 }
 
 /// What the process knows of itself, where nobody said.

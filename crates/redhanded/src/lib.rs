@@ -42,7 +42,8 @@
 //! | `REDHANDED_SPOOL` | a directory where reports wait for the collector, or `off` | stops `install()` |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | as OpenTelemetry defines them | warned about, ignored |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_PROTOCOL` (`http/protobuf`, `grpc`), `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_INSECURE`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY` and their `_TRACES_` forms | as OpenTelemetry defines them | warned about, ignored |
-//! | `OTEL_TRACES_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | nothing is exported | |
+//! | `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` and the `_METRICS_` forms of those above | as OpenTelemetry defines them | warned about, ignored |
+//! | `OTEL_TRACES_EXPORTER=none`, `OTEL_METRICS_EXPORTER=none`, `OTEL_SDK_DISABLED=true` | no spans, no metrics, nothing is exported | |
 
 pub mod alloc;
 mod builder;

@@ -21,6 +21,6 @@ impl Redhanded {
     /// # }
     /// ```
     pub fn metrics(&self) -> Snapshot {
-        self.installed.metrics()
+        self.installed.numbers().snapshot()
     }
 }

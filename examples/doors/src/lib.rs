@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `bare_hyper` | a server on hyper without a framework, by the tower layer |
 //! | `guard` | a framework with a middleware of its own: actix-web, rocket, a protocol of your own |
+//! | `numbers` | metrics for Prometheus: durations, requests in flight, runaways |
 //! | `websocket` | the task that goes on after an upgrade |
 //! | `worker` | jobs from a queue, and the children of a job |
 

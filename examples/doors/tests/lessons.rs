@@ -86,6 +86,24 @@ fn guard() {
 }
 
 #[test]
+fn numbers() {
+    let program = env!("CARGO_BIN_EXE_numbers");
+    let output = Command::new(program)
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            r#"http_server_request_duration_seconds_count{error_type="503",http_request_method="GET",http_response_status_code="503",http_route="/notice/{id}",url_scheme="http"} 1"#,
+            r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/notice/{id}",url_scheme="http"} 3"#,
+        ]
+    );
+}
+
+#[test]
 fn websocket() {
     a_server_catches(env!("CARGO_BIN_EXE_websocket"), true);
 }

@@ -4,7 +4,8 @@ use crate::family;
 use crate::registry::Slot;
 use std::time::SystemTime;
 
-/// A request that was caught, as an example of those that were measured alike.
+/// A request whose trace is kept (it was caught, it failed, or it is one of the baseline), as an example of those that
+/// were measured alike.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Exemplar {

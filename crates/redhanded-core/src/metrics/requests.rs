@@ -6,6 +6,7 @@ use super::method::Method;
 use super::snapshot::{Attribute, Attributes, Buckets, Number, Point};
 use super::table::{Entry, Table, bytes_of};
 use crate::copied::kind;
+use crate::keep;
 use crate::redact::printable;
 use crate::registry::{FactsArena, Life, Slot};
 use crate::sync::AtomicU64;
@@ -15,6 +16,7 @@ use redhanded_report::How;
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 /// Series that have labels; what is beyond has a series of its own.
 pub(super) const MOST: usize = 2_000;
@@ -128,16 +130,19 @@ pub(crate) fn ended(slot: &Slot) {
     let now_ns = monotonic_ns();
     let elapsed_ns = now_ns.saturating_sub(slot.started_ns());
     series.record(Worker::known().map_or(0, Worker::index), elapsed_ns);
-    if slot.hand.is_kept() {
-        exemplify(series, slot, elapsed_ns, counted.wall(now_ns));
+    if slot.hand.is_kept() || life.is_remarkable() {
+        exemplify(series, slot, life.how(), elapsed_ns, counted.wall(now_ns));
     }
 }
 
-/// It was caught: its trace is exported, or about to be.
+/// It was caught, or chosen for something: if its trace is exported, or about to be, that is an example.
 #[cold]
 #[inline(never)]
-fn exemplify(series: &Histogram, slot: &Slot, elapsed_ns: u64, at: std::time::SystemTime) {
-    if let Some(exemplar) = Exemplar::of(slot, elapsed_ns as f64 / 1e9, at) {
+fn exemplify(series: &Histogram, slot: &Slot, how: How, elapsed_ns: u64, at: SystemTime) {
+    let value = elapsed_ns as f64 / 1e9;
+    if keep::is_kept(slot, how)
+        && let Some(exemplar) = Exemplar::of(slot, value, at)
+    {
         series.exemplify(elapsed_ns, exemplar);
     }
 }

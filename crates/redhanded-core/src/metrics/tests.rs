@@ -3,9 +3,10 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::install::{Installed, install};
 use crate::registry::Stage;
+use crate::sink::{Kept, Sink};
 use crate::ticket::{BodyStage, Ticket};
 use crate::work::{Asked, Job};
-use redhanded_report::How;
+use redhanded_report::{How, Report};
 use std::time::Duration;
 
 fn counting() -> &'static Engine {
@@ -309,14 +310,15 @@ fn until(what: impl Fn() -> bool) -> bool {
 fn who_is_caught_is_counted_and_an_example_of_its_bucket() {
     let installed = installed(30);
     let ticket = open(installed.engine(), "GET", Some("/hangs"));
-    let runaways = || match find(&installed.metrics(), "redhanded.runaways") {
+    let runaways = || match find(&installed.numbers().snapshot(), "redhanded.runaways") {
         Data::Counter(points) => points.clone(),
         other => panic!("{other:?}"),
     };
     assert!(until(|| installed.stats().caught == 1
         && installed.flush(Duration::from_secs(5))
         && installed
-            .metrics()
+            .numbers()
+            .snapshot()
             .metrics
             .iter()
             .any(|m| m.name == "redhanded.runaways")));
@@ -330,7 +332,7 @@ fn who_is_caught_is_counted_and_an_example_of_its_bucket() {
     let exemplar = caught[0].exemplar.clone().expect("its trace is known");
     assert_eq!((exemplar.trace_id.len(), exemplar.span_id.len()), (32, 16));
     drop(ticket);
-    let snapshot = installed.metrics();
+    let snapshot = installed.numbers().snapshot();
     let Data::Histogram(points) = find(&snapshot, "http.server.request.duration") else {
         panic!("a histogram");
     };
@@ -355,6 +357,46 @@ fn what_ends_well_is_no_example() {
             .exemplars
             .is_empty()
     );
+}
+
+/// Wants what is kept, and remembers its traces.
+#[derive(Clone, Default)]
+struct Keeper(std::sync::Arc<parking_lot::Mutex<Vec<String>>>);
+
+impl Sink for Keeper {
+    fn accept(&self, _: &std::sync::Arc<Report>, _: Option<&std::sync::Arc<Report>>) {}
+    fn flush(&self, _: Duration) -> bool {
+        true
+    }
+    fn lost(&self) -> u64 {
+        0
+    }
+    fn keeps(&self) -> bool {
+        true
+    }
+    fn keep(&self, kept: &std::sync::Arc<Kept>) {
+        self.0.lock().push(kept.trace_id.clone());
+    }
+}
+
+#[test]
+fn who_failed_is_an_example_where_somebody_keeps_its_trace() {
+    let keeper = Keeper::default();
+    let mut config = Config::new("app");
+    config.log = crate::config::Log::Nowhere;
+    config.metrics = true;
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(keeper.clone())];
+    let (installed, _) = install(config, sinks).expect("an install");
+    serve(installed.engine(), "GET", Some("/fails"), 500);
+    assert!(installed.flush(Duration::from_secs(5)));
+    let points = installed.engine().start_counting().requests.durations();
+    let example = points[0].value.exemplars.first().expect("an example");
+    assert!(until(|| keeper.0.lock().contains(&example.trace_id)));
+    // Without anybody who keeps it there is nothing to be found.
+    let alone = counting();
+    serve(alone, "GET", Some("/fails"), 500);
+    let points = alone.start_counting().requests.durations();
+    assert!(points[0].value.exemplars.is_empty());
 }
 
 #[test]

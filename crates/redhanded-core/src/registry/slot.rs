@@ -167,6 +167,11 @@ impl Life {
     pub(crate) fn has_failed(self) -> bool {
         self.0 & FAILED != 0
     }
+    /// It was chosen for one thing or another, or has failed.
+    #[inline]
+    pub(crate) fn is_remarkable(self) -> bool {
+        self.0 >= 500 << 16
+    }
     /// How it ended, once it has.
     pub(crate) fn how(self) -> How {
         let how = HOWS.get(((self.0 & HOW) >> HOW_SHIFT) as usize);
@@ -530,7 +535,7 @@ impl Slot {
     /// Something may have to be done about its end: it was chosen for one thing or another, or has failed.
     #[inline]
     pub(crate) fn is_remarkable(&self) -> bool {
-        self.life.load(Ordering::Relaxed) >= 500 << 16
+        self.life().is_remarkable()
     }
     /// What [`set_sampled`](Self::set_sampled) was told.
     pub(crate) fn sampled_as(&self) -> u32 {

@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 pub(crate) struct Received {
     pub(crate) line: String,
     pub(crate) headers: HashMap<String, String>,
+    /// Empty if it is none of spans.
     pub(crate) body: ExportTraceServiceRequest,
+    pub(crate) raw: Vec<u8>,
 }
 
 /// What to answer.
@@ -182,11 +184,17 @@ fn read(stream: &TcpStream) -> Option<Received> {
             .unwrap();
         body = plain;
     }
-    let body = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+    let raw = body;
+    let body = if line.contains("/v1/metrics") {
+        ExportTraceServiceRequest::default()
+    } else {
+        ExportTraceServiceRequest::decode(&raw[..]).unwrap()
+    };
     Some(Received {
         line: line.trim_end().to_owned(),
         headers,
         body,
+        raw,
     })
 }
 

@@ -4,6 +4,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod alongside;
 mod calls;
 mod collector;
 mod delivery;
@@ -12,6 +13,7 @@ mod environment;
 mod grpc;
 #[cfg(feature = "grpc")]
 mod grpc_collector;
+mod metrics;
 mod spans;
 mod spool;
 #[cfg(all(feature = "grpc", feature = "tls"))]

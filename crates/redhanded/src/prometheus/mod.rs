@@ -70,12 +70,12 @@ impl Redhanded {
     /// # }
     /// ```
     pub fn metrics_handler(&self) -> impl Fn(HeaderMap) -> Answer + Clone + Send + Sync + 'static {
-        let installed = self.installed.clone();
-        installed.start_metrics();
+        let numbers = self.installed.numbers().clone();
+        numbers.start();
         move |headers| {
             let accepted = headers.get_all(http::header::ACCEPT).iter();
             let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
-            let (kind, text) = scrape(&installed.metrics(), &accepted.join(","));
+            let (kind, text) = scrape(&numbers.snapshot(), &accepted.join(","));
             ready(([(CONTENT_TYPE, kind)], text))
         }
     }
@@ -89,11 +89,11 @@ impl Redhanded {
     /// # }
     /// ```
     pub fn prometheus(&self) -> String {
-        render(&self.installed.metrics(), Format::Prometheus)
+        render(&self.installed.numbers().snapshot(), Format::Prometheus)
     }
 
-    /// The same in OpenMetrics, version 1.0.0, with exemplars: the traces of requests that were caught.
+    /// The same in OpenMetrics, version 1.0.0, with exemplars: the traces of requests that were caught or failed, or are of the baseline.
     pub fn openmetrics(&self) -> String {
-        render(&self.installed.metrics(), Format::OpenMetrics)
+        render(&self.installed.numbers().snapshot(), Format::OpenMetrics)
     }
 }

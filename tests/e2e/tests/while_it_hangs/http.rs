@@ -18,7 +18,12 @@ fn agent() -> Agent {
 
 /// Status and body, if there is an answer.
 pub(crate) fn get(url: &str) -> Option<(u16, String)> {
-    let mut response = agent().get(url).call().ok()?;
+    get_accepting("*/*", url)
+}
+
+/// The same in the format that `accept` asks for.
+pub(crate) fn get_accepting(accept: &str, url: &str) -> Option<(u16, String)> {
+    let mut response = agent().get(url).header("accept", accept).call().ok()?;
     let status = response.status().as_u16();
     Some((status, response.body_mut().read_to_string().ok()?))
 }

@@ -4,6 +4,7 @@
 //! Everything is real: a service, the Collector with the `otel-collector.yaml` that we ship, Jaeger.
 
 mod http;
+mod metered;
 mod outage;
 mod process;
 mod sampling;
@@ -37,6 +38,7 @@ fn a_runaway_is_found_while_it_hangs() {
     three_hang_and_are_found(&servers, &directory.path().join("hanging"));
     a_call_is_found_and_its_other_end_knows_of_it(&servers, &directory.path().join("calling"));
     the_end_of_a_slow_request_is_told(&servers, &directory.path().join("slow"));
+    metered::numbers_arrive(&servers, &directory.path().join("metered"));
     a_dead_collector_harms_nobody(&mut servers, &directory.path().join("alone"));
     outage::nothing_is_lost(&mut servers, &directory.path().join("outage"));
     sampling::a_late_marker_is_kept(&servers);

@@ -116,13 +116,15 @@ impl Servers {
         format!("http://{}", self.address("REDHANDED_COLLECTOR_GRPC"))
     }
 
-    /// The metrics that the Collector makes of spans, as a Prometheus fetches them.
+    /// The metrics that the Collector makes of spans or is sent, as a Prometheus fetches them.
     pub(crate) fn metrics(&self) -> String {
         let url = format!(
             "http://{}/metrics",
             self.address("REDHANDED_COLLECTOR_METRICS")
         );
-        http::get(&url).map_or_else(String::new, |(_, body)| body)
+        // The one that has exemplars.
+        http::get_accepting("application/openmetrics-text", &url)
+            .map_or_else(String::new, |(_, body)| body)
     }
 
     /// The Collector's metrics of itself.
