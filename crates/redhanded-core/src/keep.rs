@@ -14,6 +14,7 @@ use crate::story::{self, Detached};
 use rand::RngExt;
 use redhanded_capture::monotonic_ns;
 use redhanded_report::{How, Outcome, Request};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
@@ -103,6 +104,38 @@ pub(crate) struct Finished {
 pub(crate) struct Keeping {
     clerk: SyncSender<Message>,
     rule: Rule,
+    /// Requests that wait for the clerk.
+    waiting: AtomicU32,
+    failures: Failures,
+}
+
+/// Requests that may wait for the clerk: what is caught comes the same way, and must find room.
+const WAITING: u32 = 64;
+/// Failures that are kept in one second: a database that dies fails every request, and a hundred say why.
+const FAILURES_A_SECOND: u32 = 100;
+
+/// How many failures there were in the present second: which one above, how many below.
+#[derive(Debug, Default)]
+struct Failures(AtomicU64);
+
+impl Failures {
+    /// Whether one more is kept at `now_ns`.
+    fn admit(&self, now_ns: u64) -> bool {
+        let second = (now_ns / 1_000_000_000) << 32;
+        let count = |seen: u64| {
+            if seen >> 32 << 32 == second {
+                seen as u32
+            } else {
+                0
+            }
+        };
+        let next = |seen| {
+            let count = count(seen);
+            (count < FAILURES_A_SECOND).then_some(second | u64::from(count + 1))
+        };
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.0.fetch_update(set, fetch, next).is_ok()
+    }
 }
 
 impl Keeping {
@@ -110,7 +143,26 @@ impl Keeping {
         Self {
             clerk,
             rule: Rule::one_in(one_in),
+            waiting: AtomicU32::new(0),
+            failures: Failures::default(),
         }
+    }
+
+    /// Hands a request to the clerk; `false` if there is no room for it.
+    fn send(&self, finished: impl FnOnce() -> Finished) -> bool {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
+            let message = Message::Kept(Box::new(finished()));
+            if self.clerk.try_send(message).is_ok() {
+                return true;
+            }
+        }
+        self.taken();
+        false
+    }
+
+    /// The clerk has taken one.
+    pub(crate) fn taken(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -234,8 +286,8 @@ pub(crate) fn offer(slot: &Slot, how: How) {
         return;
     };
     if let Some(keeping) = engine.keeping.get() {
-        let finished = Box::new(finish(slot, why, how));
-        if keeping.clerk.try_send(Message::Kept(finished)).is_err() {
+        let is_one_too_many = why == Why::Failed && !keeping.failures.admit(monotonic_ns());
+        if is_one_too_many || !keeping.send(|| finish(slot, why, how)) {
             engine.counts.lost_kept();
         }
     }
@@ -293,6 +345,15 @@ mod tests {
         // Requests that are picked one in 256 stand for 256.
         let kept = (0..4_000).filter(|_| rule.keeps_one_of(256)).count();
         assert!((900..1150).contains(&kept), "{kept} of 4,000");
+    }
+
+    #[test]
+    fn failures_are_bounded_by_the_second() {
+        let failures = Failures::default();
+        for second in 5..8_u64 {
+            let admitted = (0..1000).filter(|n| failures.admit(second * 1_000_000_000 + n));
+            assert_eq!(admitted.count(), FAILURES_A_SECOND as usize);
+        }
     }
 
     #[test]

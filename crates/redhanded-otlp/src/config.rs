@@ -182,7 +182,7 @@ impl Reader<'_> {
                 "grpc" if cfg!(feature = "grpc") => return Protocol::Grpc,
                 "grpc" => {
                     // The usual trap: that port speaks gRPC only.
-                    let then = "this build has no gRPC (feature `grpc` of redhanded-otlp); accepted is http/protobuf, which is used; collectors expect it at port 4318, not 4317";
+                    let then = "this build has no gRPC (feature `grpc` of redhanded-otlp, `otlp-grpc` of redhanded); accepted is http/protobuf, which is used; collectors expect it at port 4318, not 4317";
                     self.warn(&name, &value, then);
                 }
                 _ => {

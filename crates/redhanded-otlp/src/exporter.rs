@@ -121,6 +121,9 @@ impl Exporter {
             if attempt.is_none() && due.is_none_or(|at| at <= Instant::now()) {
                 attempt = self.begin();
             }
+            if look.urgent {
+                self.outbox.persist();
+            }
             let next = self.attend(attempt.as_ref(), look.flushing);
             let wake = wake.into_iter().chain(next).min();
             self.tell();

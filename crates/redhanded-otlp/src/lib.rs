@@ -53,6 +53,9 @@
 //! milliseconds, and the slow log has it anyway. After an attempt without an answer, or one that has taken a second, all
 //! that waits goes to disk, and so does what comes later.
 //!
+//! *What waits?* Runaways. What else is exported whole (failed requests, the baseline) comes in numbers, and would drive
+//! them out of memory and disk; while the collector is away it is dropped and counted.
+//!
 //! *Who writes to disk?* The exporter's thread. A disk that hangs holds up the export, and nobody else.
 //!
 //! *Why a file a request?* Done with, it is removed: there is nothing to compact, and a crash repeats one request at most.

@@ -14,8 +14,8 @@ use crate::signal::Signal;
 use crate::tls::Tls;
 use crate::transport::Transport;
 use crate::{kept, mapping, server_span};
-use redhanded_core::Kept;
 use redhanded_core::sink::Sink;
+use redhanded_core::{Kept, Why};
 use redhanded_report::{Event, Report, Service};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -227,9 +227,13 @@ impl Sink for Otlp {
 
     fn keep(&self, kept: &Arc<Kept>) {
         let spans = kept::spans(kept);
-        if !spans.is_empty() {
-            self.queue.push(spans);
+        if spans.is_empty() {
+            return;
         }
+        match kept.why {
+            Why::Caught => self.queue.push(spans),
+            _ => self.queue.push_rest(spans),
+        };
     }
 
     fn flush(&self, deadline: Duration) -> bool {

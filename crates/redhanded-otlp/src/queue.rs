@@ -35,6 +35,10 @@ impl Default for Bounds {
     }
 }
 
+/// What a flush leaves of its deadline for the disk.
+const SPARE: Duration = Duration::from_millis(200);
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+
 /// The spans of one report.
 struct Entry {
     spans: Vec<SpanData>,
@@ -59,6 +63,8 @@ pub(crate) struct Look {
     pub(crate) ready_at: Option<Instant>,
     /// Somebody waits for what was accepted.
     pub(crate) flushing: bool,
+    /// And will not wait for much longer; perhaps the process ends then.
+    pub(crate) urgent: bool,
     /// The exporter is to end.
     pub(crate) stopping: bool,
 }
@@ -76,6 +82,9 @@ struct State {
     lost: u64,
     /// Somebody waits in `flush`: do not linger.
     flushing: usize,
+    urgent: bool,
+    /// The collector is away, as the exporter said when it last looked.
+    away: bool,
     stopping: bool,
     ended: bool,
 }
@@ -99,11 +108,22 @@ impl Queue {
 
     /// Takes the spans of one report, or counts it as lost; says whether it was taken.
     pub(crate) fn push(&self, spans: Vec<SpanData>) -> bool {
+        self.push_ranked(spans, true)
+    }
+
+    /// The same for what is no runaway: it does not wait for a collector that is away, and leaves half of the queue to
+    /// runaways. Of it comes a lot, and it would drive them out of memory and disk.
+    pub(crate) fn push_rest(&self, spans: Vec<SpanData>) -> bool {
+        self.push_ranked(spans, false)
+    }
+
+    fn push_ranked(&self, spans: Vec<SpanData>, runaway: bool) -> bool {
         let bytes = spans.iter().map(size::bytes).sum();
         let mut state = self.lock();
-        let full = state.waiting.len() >= self.bounds.reports
-            || state.waiting_bytes + bytes > self.bounds.bytes;
-        if full || state.stopping {
+        let share = if runaway { 1 } else { 2 };
+        let full = state.waiting.len() >= self.bounds.reports / share
+            || state.waiting_bytes + bytes > self.bounds.bytes / share;
+        if full || state.stopping || (state.away && !runaway) {
             state.lost += 1;
             return false;
         }
@@ -126,8 +146,10 @@ impl Queue {
     /// Looks for something to send; `away` lets more of it come together.
     pub(crate) fn look(&self, away: bool) -> Look {
         let mut state = self.lock();
+        state.away = away;
         let mut look = Look {
-            flushing: state.flushing > 0,
+            flushing: state.flushing > 0 || state.urgent,
+            urgent: std::mem::take(&mut state.urgent),
             stopping: state.stopping,
             ..Look::default()
         };
@@ -192,28 +214,38 @@ impl Queue {
     }
 
     /// Waits until what was accepted before this call is done with; whether all of it arrived.
+    ///
+    /// Near the deadline what has not gone out is brought to disk, if there is one.
     pub(crate) fn flush(&self, deadline: Duration) -> bool {
-        // A deadline beyond what a clock can express is none.
-        let until = Instant::now().checked_add(deadline);
         let mut state = self.lock();
         let (target, failed) = (state.accepted, state.failed);
         state.flushing += 1;
         self.work.notify_one();
-        while state.finished < target && !state.ended {
-            let rest = until.map_or(deadline, |until| {
-                until.saturating_duration_since(Instant::now())
-            });
-            if rest.is_zero() {
-                break;
-            }
-            state = self
-                .progress
-                .wait_timeout(state, rest)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        let spare = (deadline / 4).min(SPARE);
+        let now = Instant::now();
+        state = self.wait_finished(state, target, deadline.saturating_sub(spare));
+        if state.finished < target && !state.ended {
+            state.urgent = true;
+            self.work.notify_one();
+            state = self.wait_finished(state, target, deadline.saturating_sub(now.elapsed()));
         }
         state.flushing -= 1;
         state.finished >= target && state.failed == failed
+    }
+
+    fn wait_finished<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        target: u64,
+        deadline: Duration,
+    ) -> MutexGuard<'a, State> {
+        // A deadline beyond what a clock can express is none.
+        let wait = self
+            .progress
+            .wait_timeout_while(state, deadline.min(FOR_EVER), |state| {
+                state.finished < target && !state.ended
+            });
+        wait.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// How many were lost so far.
@@ -245,5 +277,46 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock; if it did, the counts would still be sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans() -> Vec<SpanData> {
+        let report = redhanded_report::Report::new(redhanded_report::Event::Caught, "id");
+        crate::mapping::runaway(
+            "redhanded.caught",
+            &report,
+            &mut crate::told::Told::default(),
+        )
+    }
+
+    #[test]
+    fn what_is_no_runaway_does_not_wait_for_a_collector_that_is_away() {
+        let queue = Queue::new(Bounds::default());
+        queue.look(false);
+        assert!(queue.push_rest(spans()));
+        queue.look(true);
+        assert!(!queue.push_rest(spans()));
+        assert_eq!(queue.lost(), 1);
+        assert!(queue.push(spans()));
+        queue.look(false);
+        assert!(queue.push_rest(spans()), "it is back");
+    }
+
+    #[test]
+    fn half_of_the_queue_is_for_runaways() {
+        let bounds = Bounds {
+            reports: 4,
+            ..Bounds::default()
+        };
+        let queue = Queue::new(bounds);
+        let rest: Vec<_> = (0..3).map(|_| queue.push_rest(spans())).collect();
+        assert_eq!(rest, [true, true, false]);
+        let runaways: Vec<_> = (0..3).map(|_| queue.push(spans())).collect();
+        assert_eq!(runaways, [true, true, false]);
+        assert_eq!(queue.lost(), 2);
     }
 }

@@ -50,6 +50,22 @@ fn threads() -> usize {
     names.filter(|name| name.trim() == "redhanded-otlp").count()
 }
 
+/// How often the exporter's threads were given a core.
+fn switches() -> u64 {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let ours = tasks.flatten().filter(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm"));
+        name.is_ok_and(|name| name.trim() == "redhanded-otlp")
+    });
+    ours.flat_map(|task| std::fs::read_to_string(task.path().join("status")))
+        .flat_map(|status| {
+            let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+            let counts = counts.filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok());
+            counts.collect::<Vec<_>>()
+        })
+        .sum()
+}
+
 fn export_something() {
     let collector = Collector::ok();
     let env = [
@@ -80,6 +96,13 @@ fn export_something() {
     ];
     assert_eq!(headers, ours);
     assert!(!request.resource().contains_key("theirs"));
+    if cfg!(target_os = "linux") {
+        // What follows an answer takes a moment.
+        std::thread::sleep(Duration::from_millis(100));
+        let before = switches();
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(switches(), before, "an exporter with nothing to do sleeps");
+    }
     // And one that fails.
     let nobody = Otlp::to("http://127.0.0.1:9", &Service::default()).unwrap();
     nobody.accept(&small(1), None);

@@ -11,7 +11,8 @@ use tracing_subscriber::layer::Context;
 /// Notes the spans and events of each watched request in memory, for its report.
 ///
 /// It is one layer of the application's own stack, at any place in it, over any subscriber. Of two in
-/// one stack one notes; so does one that no install has made, as long as there is any.
+/// one stack one notes (in one `Vec` of layers, where they cannot see each other, both do); so does one that no install
+/// has made, as long as there is any.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;

@@ -163,7 +163,8 @@ impl Builder {
     /// events that [`trace_layer`](crate::trace_layer) has noted. Default: 1000. 0 exports none, 1 all.
     /// `REDHANDED_KEEP_ONE_IN` is stronger.
     ///
-    /// Requests that are caught, answered with 5xx, or panic are always exported whole. The baseline is decided by the
+    /// Requests that are caught, answered with 5xx (a hundred a second at most) or panic are exported whole in any case;
+    /// what there was no time for is counted in `lost.events`. The baseline is decided by the
     /// trace id, as OpenTelemetry's `TraceIdRatioBased` does it: services with the same number keep the same traces,
     /// however they trace. Outbound calls carry the sampled flag of a baseline request, else what came in: that
     /// is decided before anybody knows whether a request will be caught. So the parts of a runaway's trace in other

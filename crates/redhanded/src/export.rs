@@ -143,7 +143,6 @@ fn spool(
     wish: &Wish,
     env: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<redhanded_otlp::Spool>, Error> {
-    const ACCEPTED: &str = "a directory that can be made, written and locked, or off";
     let (said, directory) = match env("REDHANDED_SPOOL") {
         Some(value) if value == "off" => return Ok(None),
         Some(value) => (
@@ -156,13 +155,15 @@ fn spool(
         return Ok(None);
     };
     if directory.as_os_str().is_empty() {
-        let what = format!("{said} is not accepted; give {ACCEPTED}");
-        return Err(Error::setting(what));
+        return Err(Error::setting(format!(
+            "{said} is not accepted; give a directory that can be made, written and locked, or off"
+        )));
     }
     let opened = redhanded_otlp::Spool::open(&directory);
-    opened.map(Some).map_err(|error| {
-        Error::setting(format!("{said} is not accepted: {error}; give {ACCEPTED}"))
-    })
+    // It says what a directory must be.
+    opened
+        .map(Some)
+        .map_err(|error| Error::setting(format!("{said}: {error}, or off")))
 }
 
 #[cfg(not(feature = "otlp"))]

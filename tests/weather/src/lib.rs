@@ -1,12 +1,16 @@
-//! The log in bad weather: the program `catcher` is the process that writes it, one for each disk and each
+//! The log in bad weather, and the flight recorder: the program `catcher` is the process that writes it, one for each disk and each
 //! death; here is who starts it, who remembers what it was told is durable, and who reads what is left.
 
 mod catcher;
+mod doomed;
 mod left;
+mod memory;
 mod place;
 
 pub use catcher::{Catcher, Lines, Told, sibling};
+pub use doomed::{Doomed, Files, Said, number_in};
 pub use left::{Left, files_of};
+pub use memory::MemoryGroup;
 pub use place::{Frozen, Place};
 
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@ mod metrics;
 mod million;
 mod outbound;
 mod readme;
+mod recorder_kills;
 mod scoreboard;
 mod servers;
 mod stub;
@@ -36,7 +37,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 21] = [
+pub(crate) static ALL: [Task; 22] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -53,6 +54,7 @@ pub(crate) static ALL: [Task; 21] = [
     metrics::TASK,
     hammer::TASK,
     log_kills::TASK,
+    recorder_kills::TASK,
     million::TASK,
     scoreboard::TASK,
     budget::TASK,

@@ -34,6 +34,8 @@ pub(super) struct Line {
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Weight {
     verdict: bool,
+    /// What a flight recorder had room for is less than what was seen.
+    seen: bool,
     named: bool,
     time: String,
 }
@@ -74,6 +76,7 @@ impl Case {
         }
         let weight = Weight {
             verdict: record.verdict.is_some(),
+            seen: &*record.event != "died",
             named: has_names(found.line),
             time: record.time.to_string(),
         };

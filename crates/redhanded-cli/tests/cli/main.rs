@@ -9,6 +9,7 @@ mod bad_input;
 mod drill;
 mod explain;
 mod manual;
+mod postmortem;
 mod run;
 mod show;
 mod tail;

@@ -16,6 +16,8 @@ fn exit_codes_are_documented_everywhere() {
         &["man", "explain"],
         &["drill", "--help"],
         &["man", "drill"],
+        &["postmortem", "--help"],
+        &["man", "postmortem"],
     ] {
         let said = place.run(arguments).ends(0);
         for code in ["nothing found", "usage", "could not be read"] {
@@ -33,7 +35,15 @@ fn completions_know_every_command() {
     let place = Place::new();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let said = place.run(&["completions", shell]).ends(0);
-        for word in ["top", "show", "explain", "tail", "drill", "requests"] {
+        for word in [
+            "top",
+            "show",
+            "explain",
+            "tail",
+            "postmortem",
+            "drill",
+            "requests",
+        ] {
             assert!(said.out.contains(word), "{shell}");
         }
     }

@@ -286,6 +286,9 @@ impl Clerk {
 
     /// A request that nobody has caught, and that is exported whole.
     fn keep_finished(&mut self, finished: &Finished) {
+        if let Some(keeping) = self.engine.keeping.get() {
+            keeping.taken();
+        }
         let means = (&self.engine.config, &self.redactor);
         self.keep(&keep::finished(finished, means));
         self.count_losses();

@@ -4,7 +4,7 @@ use super::Recorder;
 use super::gate::is_plain_host;
 use crate::copied::kind;
 use crate::redact::{Redactor, split_once};
-use crate::registry::{Claimed, Fact, FactsArena, Kind, RecordFacts, Slot};
+use crate::registry::{Claimed, Fact, Kind, RecordFacts, Slot};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many bytes of path and query are kept, after redaction.
@@ -20,20 +20,35 @@ impl Recorder {
             return;
         };
         let mut facts = claimed.facts(slot.started_ns(), slot.slow_after_ns());
-        if !self.copy(&slot.facts, &mut facts) {
+        let words = slot.facts.words();
+        if let Some(usual) = Usual::of(words) {
+            if !self.is_plain(&usual) {
+                return self.begin_slowly(slot, claimed);
+            }
+            facts.copy(usual.all);
+        } else if !self.copy_each(words, &mut facts) {
             return self.begin_slowly(slot, claimed);
         }
         claimed.publish(facts);
     }
 
-    /// Copies what has certainly no secret; `false` if something may have one, which is then not copied.
     #[inline]
-    fn copy(&self, arena: &FactsArena, to: &mut RecordFacts<'_>) -> bool {
-        let mut words = arena.words();
+    fn is_plain(&self, usual: &Usual<'_>) -> bool {
+        let (route, host) = (usual.route, usual.host);
+        (route.is_empty() || self.gate.is_plain_route(body(route), kept(head(route))))
+            && is_plain_host(body(host))
+            && self
+                .gate
+                .is_plain_target(body(usual.target), kept(head(usual.target)))
+    }
+
+    /// Copies what has certainly no secret; `false` if something may have one, which is then not copied.
+    #[inline(never)]
+    fn copy_each(&self, mut words: &[AtomicU64], to: &mut RecordFacts<'_>) -> bool {
         let mut target: &[AtomicU64] = &[];
         while let Some(head) = words.first() {
             let head = head.load(Ordering::Relaxed);
-            let Some((fact, after)) = words.split_at_checked(1 + kept(head).div_ceil(8)) else {
+            let Some((fact, after)) = words.split_at_checked(1 + words_of(head)) else {
                 return false;
             };
             words = after;
@@ -91,6 +106,78 @@ impl Recorder {
     }
 }
 
+/// A request whose facts stand as they do most often: method, target, route, host, and then what is not recorded.
+struct Usual<'a> {
+    target: &'a [AtomicU64],
+    route: &'a [AtomicU64],
+    host: &'a [AtomicU64],
+    all: &'a [AtomicU64],
+}
+
+impl<'a> Usual<'a> {
+    #[inline]
+    fn of(words: &'a [AtomicU64]) -> Option<Self> {
+        let at = |at: usize| words.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        let first = at(0);
+        let method_end = 1 + words_of(first);
+        let second = at(method_end);
+        let target_end = method_end + 1 + words_of(second);
+        if first as u8 != kind::METHOD || second as u8 != kind::TARGET {
+            return None;
+        }
+        let third = at(target_end);
+        let has_route = third as u8 == kind::ROUTE;
+        let route_end = if has_route {
+            target_end + 1 + words_of(third)
+        } else {
+            target_end
+        };
+        let fourth = at(route_end);
+        let has_host = fourth as u8 == kind::HOST;
+        let host_end = if has_host {
+            route_end + 1 + words_of(fourth)
+        } else {
+            route_end
+        };
+        let mut rest = host_end;
+        while let Some(head) = words.get(rest) {
+            let head = head.load(Ordering::Relaxed);
+            // What else is recorded is not where it usually is.
+            if UNUSUAL >> (head & 0xf) & 1 != 0 && (head as u8) < kind::HEADER {
+                return None;
+            }
+            rest += 1 + words_of(head);
+        }
+        Some(Self {
+            target: words.get(method_end..target_end)?,
+            route: words.get(target_end..route_end)?,
+            host: words.get(route_end..host_end)?,
+            all: words.get(..host_end)?,
+        })
+    }
+}
+
+/// Kinds of facts that are recorded wherever they stand, one bit each.
+const UNUSUAL: u64 = 1 << kind::METHOD
+    | 1 << kind::TARGET
+    | 1 << kind::HOST
+    | 1 << kind::ROUTE
+    | 1 << kind::TRACEPARENT
+    | 1 << kind::HTTPS
+    | 1 << kind::JOB
+    | 1 << kind::PARAM;
+
+#[inline]
+fn head(fact: &[AtomicU64]) -> u64 {
+    fact.first().map_or(0, |head| head.load(Ordering::Relaxed))
+}
+
+/// How many words the bytes of a fact take.
+#[inline]
+fn words_of(head: u64) -> usize {
+    (kept(head) + 7) >> 3
+}
+
 /// The words of a fact without its head.
 #[inline]
 fn body(fact: &[AtomicU64]) -> &[AtomicU64] {
@@ -115,6 +202,12 @@ fn is_traceparent(words: &[AtomicU64], length: usize) -> bool {
     length == TRACEPARENT_BYTES && words.iter().all(all)
 }
 
+/// The same for bytes.
+fn is_id(bytes: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
+    bytes.len() == TRACEPARENT_BYTES && bytes.iter().all(is_part)
+}
+
 /// Writes facts without their secrets.
 fn put_redacted(facts: &[Fact], redactor: &Redactor, to: &mut RecordFacts<'_>) {
     let route = facts.iter().find(|fact| fact.kind == kind::ROUTE);
@@ -134,15 +227,7 @@ fn put_redacted(facts: &[Fact], redactor: &Redactor, to: &mut RecordFacts<'_>) {
                 to.put(kind, kept.unwrap_or_default().as_bytes(), total);
             }
             kind::PARAM => put_param(kind, bytes, redactor, to),
-            kind::TRACEPARENT => {
-                if bytes.len() == TRACEPARENT_BYTES
-                    && bytes
-                        .iter()
-                        .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-                {
-                    to.put(kind, bytes, total);
-                }
-            }
+            kind::TRACEPARENT if is_id(bytes) => to.put(kind, bytes, total),
             _ => {}
         }
     }

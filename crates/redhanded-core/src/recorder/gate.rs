@@ -41,35 +41,34 @@ impl Gate {
     /// Whether a target of `length` bytes, which stand in `words`, has certainly no secret.
     #[inline(never)]
     pub(super) fn is_plain_target(&self, words: &[AtomicU64], length: usize) -> bool {
-        // Where the key begins that may come.
-        let mut key = None;
+        // Where the key begins that may come; nowhere, if none may.
+        let mut key = usize::MAX;
         let mut at = 0;
-        for pair in words.chunks(2) {
-            let (low, high) = match pair {
-                [low, high] => (load(low), load(high)),
-                [low] => (load(low), 0),
-                _ => break,
-            };
-            let mut marks = UrlMarks::of(low, high);
+        while at < length {
+            let low = words.get(at / 8).map_or(0, load);
+            let high = words.get(at / 8 + 1).map_or(0, load);
+            let marks = UrlMarks::of(low, high);
             let left = length - at;
-            if left < 16 {
-                marks.odd &= (1 << left) - 1;
-            }
-            if marks.odd != 0 {
+            let odd = if left < 16 {
+                marks.odd & ((1 << left) - 1)
+            } else {
+                marks.odd
+            };
+            if odd != 0 {
                 return self.is_plain_by_a_walk(words, length);
             }
-            while marks.ends != 0 {
-                let bit = marks.ends.trailing_zeros();
-                marks.ends &= marks.ends - 1;
+            let mut ends = u32::from(marks.ends);
+            while ends != 0 {
+                let bit = ends.trailing_zeros();
+                ends &= ends - 1;
                 let here = at + bit as usize;
-                if marks.equals >> bit & 1 == 0 {
-                    key = Some(here + 1);
-                } else if !key
-                    .take()
-                    .is_some_and(|begin| self.is_innocent(words, begin, here))
-                {
+                if u32::from(marks.equals) >> bit & 1 == 0 {
+                    key = here + 1;
+                } else if key > here || !self.is_innocent(words, key, here) {
                     // The name of a secret; or a pair within a value, or in the path.
                     return false;
+                } else {
+                    key = usize::MAX;
                 }
             }
             at += 16;

@@ -41,7 +41,7 @@ pub(super) fn write(to: &Header, service: &Service, records: usize) {
         put(&mut words, &mut used, kind, text);
     }
     words[header::SERVICE_USED] = (used - header::SERVICE) as u64;
-    words[header::CHECK] = check(&words);
+    [words[header::CHECK], words[header::CHECK + 1]] = check(&words);
     for (to, word) in to.iter().zip(words) {
         to.store(word, Ordering::Relaxed);
     }
@@ -71,12 +71,12 @@ fn put(words: &mut [u64], used: &mut usize, kind: u8, text: &str) {
     *used += needed;
 }
 
-fn check(words: &[u64]) -> u64 {
+fn check(words: &[u64]) -> [u64; 2] {
     let (before, after) = words.split_at(header::CHECK);
-    let after = after.get(1..).unwrap_or_default();
+    let after = after.get(2..).unwrap_or_default();
     let all = before.iter().chain(after);
     let sum = all.fold(Check::new(0), |check, word| check.with(*word));
-    sum.with(after.len() as u64).sum()
+    sum.with(after.len() as u64).sums()
 }
 
 /// The watchdog is at work.

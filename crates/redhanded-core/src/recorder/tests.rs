@@ -1,5 +1,10 @@
 //! A process cannot die in its own tests: its file is copied as it is at some moment, which is what a kill leaves.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
 use crate::config::{Config, FlightRecorder};
 use crate::engine::Engine;
 use crate::recorder::{self, Opened};

@@ -175,10 +175,11 @@ impl Records {
         fence(Ordering::Release);
         let mut facts = Facts::new(room, Check::new(used.serial));
         fill(&mut facts);
-        let (length, sum) = facts.finish();
+        let (length, [sum, sums]) = facts.finish();
         first[other::SERIAL].store(used.serial, Ordering::Relaxed);
         first[other::USED].store(length, Ordering::Relaxed);
         first[other::CHECK].store(sum, Ordering::Relaxed);
+        first[other::CHECK + 1].store(sums, Ordering::Relaxed);
         first[other::SEQUENCE].store(sequence + 2, Ordering::Release);
     }
 }
@@ -207,9 +208,10 @@ impl Claimed {
     /// From now on the request is in flight, for whoever reads the file.
     #[inline]
     pub(crate) fn publish(self, facts: Facts<'_>) {
-        let (length, sum) = facts.finish();
+        let (length, [sum, sums]) = facts.finish();
         self.record[asked::USED].store(length, Ordering::Relaxed);
         self.record[asked::CHECK].store(sum, Ordering::Relaxed);
+        self.record[asked::CHECK + 1].store(sums, Ordering::Relaxed);
         let live = self.serial << asked::STATE_BITS | asked::LIVE;
         self.record[asked::STATE].store(live, Ordering::Release);
     }
@@ -289,8 +291,8 @@ impl<'a> Facts<'a> {
     }
 
     #[inline]
-    fn finish(&self) -> (u64, u64) {
+    fn finish(&self) -> (u64, [u64; 2]) {
         let used = (self.whole - self.room.len()) as u64;
-        (used, self.check.with(used).sum())
+        (used, self.check.with(used).sums())
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct OpenCase {
     /// What it held when a look found that it grows.
     held_bytes: u64,
     pub(super) looks: u32,
-    /// When its story was first told.
+    /// Until when its story was told in its first line.
     pub(super) told_ns: Option<u64>,
     pub(super) next_look_ns: u64,
     pub(super) gathering: Option<Gathering>,
@@ -247,8 +247,9 @@ impl OpenCase {
             verdict.cause = format!("in flight when the process was shut down; {cause}");
         }
         let story = story::snapshot(self.slot);
-        if let Some(story) = &story {
-            self.told_ns.get_or_insert(story.at_ns());
+        // Of a later look the story is not handed on: its end tells what has happened since the first.
+        if !self.filed {
+            self.told_ns = story.as_ref().map(story::Snapshot::at_ns);
         }
         let mut case = Case {
             event: if self.filed {

@@ -176,7 +176,7 @@ fn headers_path_and_resource_reach_the_collector() {
             ("OTEL_SERVICE_NAME", "identica"),
             (
                 "OTEL_RESOURCE_ATTRIBUTES",
-                "service.name=lesser,deployment.environment.name=a%2Cb,host.name=h2",
+                "service.name=lesser,deployment.environment.name=a%2Cb,host.name=h2,os.type=said,k8s.pod.name=p-1,container.id=c",
             ),
         ],
     );
@@ -203,6 +203,10 @@ fn headers_path_and_resource_reach_the_collector() {
         ("service.instance.id", "i-1"),
         ("host.name", "h2"),
         ("deployment.environment.name", "a,b"),
+        ("os.type", "said"),
+        ("k8s.pod.name", "p-1"),
+        ("container.id", "c"),
+        ("process.runtime.name", "rustc"),
         ("telemetry.sdk.language", "rust"),
         ("telemetry.sdk.name", "redhanded"),
     ] {
@@ -212,6 +216,13 @@ fn headers_path_and_resource_reach_the_collector() {
         resource["process.pid"],
         opentelemetry_proto::tonic::common::v1::any_value::Value::IntValue(42)
     );
+    for found in [
+        "process.executable.name",
+        "process.runtime.version",
+        "host.arch",
+    ] {
+        assert!(resource.contains_key(found), "{found}");
+    }
     assert!(!format!("{otlp:?}").contains("abc"), "no secret in Debug");
 }
 

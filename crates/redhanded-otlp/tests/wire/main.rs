@@ -4,6 +4,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod alongside;
 mod calls;
 mod collector;
 mod delivery;

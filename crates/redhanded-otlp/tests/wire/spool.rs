@@ -5,9 +5,11 @@ use redhanded_core::sink::Sink;
 use redhanded_otlp::{Options, Otlp, Spool};
 use redhanded_report::Service;
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -142,6 +144,26 @@ fn a_silent_collector_is_not_waited_for_with_empty_hands() {
     otlp.accept(&small(1), None);
     drop(otlp);
     assert_eq!(files(&slot).len(), 2, "and the other as well");
+}
+
+/// What an application does at its end: it flushes and exits, and drops nothing.
+#[test]
+fn a_flush_that_is_in_vain_brings_to_disk_what_it_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let collector = Collector::saying(vec![Say::Silence; 9]);
+    let otlp = spooling(
+        directory.path(),
+        collector.url.strip_prefix("http://").unwrap(),
+    );
+    otlp.accept(&small(0), None);
+    let begun = Instant::now();
+    assert!(!otlp.flush(Duration::from_millis(400)));
+    assert!(
+        begun.elapsed() < Duration::from_millis(900),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(files(&directory.path().join("0")).len(), 1);
 }
 
 #[test]
@@ -305,4 +327,63 @@ fn a_disk_that_vanishes_leaves_reports_in_memory() {
     let collector = Collector::at(&address);
     assert_eq!(came(&collector, 3), [1, 2, 3]);
     until("the first one is gone", || otlp.lost() == 1);
+}
+
+/// A neighbour that is known and not there, so that what is sent to it is not answered by anybody.
+const SWALLOWED: &str = "
+    ip link set lo up
+    ip link add near type veth peer name far
+    ip addr add 10.99.0.1/24 dev near
+    ip link set near up
+    ip link set far up
+    ip neigh add 10.99.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent
+";
+
+#[test]
+fn an_address_that_swallows_packets_is_an_absent_collector() {
+    const INSIDE: &str = "REDHANDED_TEST_SWALLOWED";
+    if std::env::var_os(INSIDE).is_some() {
+        return swallowed();
+    }
+    let may = Command::new("unshare").args(["-n", "true"]).status();
+    if !may.is_ok_and(|status| status.success()) {
+        let skipped = "SKIPPED: needs a network namespace of its own, which is not allowed here\n";
+        let _ = std::io::stderr().write_all(skipped.as_bytes());
+        return;
+    }
+    let script = format!("{SWALLOWED}\nexec \"$@\"");
+    let name = "spool::an_address_that_swallows_packets_is_an_absent_collector";
+    let output = Command::new("unshare")
+        .args(["-n", "sh", "-ec", &script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(INSIDE, "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
+fn swallowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let otlp = spooling(directory.path(), "10.99.0.2:4318");
+    let slot = directory.path().join("0");
+    let begun = Instant::now();
+    one_by_one(&otlp, &slot, 0..2);
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "before even the first attempt was given up: {:?}",
+        begun.elapsed()
+    );
+    let begun = Instant::now();
+    assert!(!otlp.shutdown(Duration::from_millis(300)));
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!((otlp.lost(), files(&slot).len()), (0, 2));
 }

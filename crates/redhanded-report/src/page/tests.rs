@@ -89,6 +89,22 @@ report
 }
 
 #[test]
+fn spans_and_events_say_where_they_are_from() {
+    let report = report(json!({"evidence": {
+        "spans": [{"name": "search", "fields": {"page": "2"}, "age_ms": 2000.0, "busy_ms": 3.0, "number": 1,
+            "level": "INFO", "target": "app", "file": "src/search.rs", "line": 41}],
+        "events": [{"at_ms": 1.2, "level": "DEBUG", "text": "looked up", "target": "app::db", "file": "src/db.rs",
+            "line": 7, "span": "search"}]}}));
+    let page = page(&report, Style::Plain);
+    for line in [
+        "  2 s         search page=2 (3 ms inside) at src/search.rs:41\n",
+        "  1.2 ms      DEBUG app::db: looked up in search at src/db.rs:7\n",
+    ] {
+        assert!(page.contains(line), "{page}");
+    }
+}
+
+#[test]
 fn an_ended_request_as_a_page() {
     let expected = "\
 completed with status 200 after 7.81 s

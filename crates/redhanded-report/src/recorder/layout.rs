@@ -42,24 +42,24 @@ pub mod header {
     pub const VERSION: usize = 2;
     /// Words of a record below, number of records above.
     pub const RECORDS: usize = 3;
-    /// Checksum of the words before and of those from [`PID`] on, up to [`FIXED_END`].
+    /// Checksum of the words before and of those from [`PID`] on, up to [`FIXED_END`]; two words.
     pub const CHECK: usize = 4;
     /// Process id.
-    pub const PID: usize = 5;
+    pub const PID: usize = 6;
     /// When the process was started, in clock ticks since the machine's boot, as `/proc/PID/stat` has it; 0 if unknown.
-    pub const STARTED_TICKS: usize = 6;
+    pub const STARTED_TICKS: usize = 7;
     /// When the file was made: monotonic clock, boot clock (with suspended time) and wall clock, in nanoseconds.
-    pub const MADE_NS: usize = 7;
+    pub const MADE_NS: usize = 8;
     /// See [`MADE_NS`].
-    pub const MADE_BOOT_NS: usize = 8;
+    pub const MADE_BOOT_NS: usize = 9;
     /// See [`MADE_NS`]; since 1970.
-    pub const MADE_WALL_NS: usize = 9;
+    pub const MADE_WALL_NS: usize = 10;
     /// The boot id, two words; 0 if unknown.
-    pub const BOOT_ID: usize = 10;
+    pub const BOOT_ID: usize = 11;
     /// Words that the facts about the service take.
-    pub const SERVICE_USED: usize = 12;
+    pub const SERVICE_USED: usize = 13;
     /// Facts about the service.
-    pub const SERVICE: usize = 13;
+    pub const SERVICE: usize = 14;
     /// Here ends what never changes.
     pub const FIXED_END: usize = 256;
     /// The watchdog's last round: monotonic clock, and wall clock.
@@ -98,14 +98,14 @@ pub mod asked {
     pub const STATE: usize = 0;
     /// Words that the facts take.
     pub const USED: usize = 1;
-    /// Checksum.
+    /// Checksum, two words.
     pub const CHECK: usize = 2;
     /// When it began, on the monotonic clock.
-    pub const STARTED_NS: usize = 3;
+    pub const STARTED_NS: usize = 4;
     /// Its threshold.
-    pub const SLOW_AFTER_NS: usize = 4;
+    pub const SLOW_AFTER_NS: usize = 5;
     /// The first fact.
-    pub const FACTS: usize = 5;
+    pub const FACTS: usize = 6;
 
     /// State: nobody's.
     pub const FREE: u64 = 0;
@@ -125,10 +125,10 @@ pub mod other {
     pub const SERIAL: usize = 1;
     /// Words that the facts take.
     pub const USED: usize = 2;
-    /// Checksum.
+    /// Checksum, two words.
     pub const CHECK: usize = 3;
     /// The first fact.
-    pub const FACTS: usize = 4;
+    pub const FACTS: usize = 5;
 }
 
 /// Kinds of facts about what was asked; the numbers that the engine has for them.
@@ -214,29 +214,39 @@ pub const fn file_bytes(records: usize) -> usize {
     HEADER_BYTES + records * RECORD_BYTES
 }
 
-/// A checksum that grows word by word. Each step is one to one in what came before and in the word, so that a change
-/// of any single word is always seen.
+/// A checksum that grows word by word, as Fletcher's: the sum of all words, and the sum of those sums. A change of any single
+/// word changes the first; words that have changed places change the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Check(u64);
+pub struct Check {
+    sum: u64,
+    sums: u64,
+}
 
 impl Check {
     /// Of nothing but the record's serial.
     #[inline]
     pub const fn new(serial: u64) -> Self {
-        Self(serial ^ 0x243f_6a88_85a3_08d3)
+        Self {
+            sum: serial ^ 0x243f_6a88_85a3_08d3,
+            sums: 0,
+        }
     }
 
     /// With one word more.
     #[inline]
     #[must_use]
     pub const fn with(self, word: u64) -> Self {
-        Self((self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        let sum = self.sum.wrapping_add(word);
+        Self {
+            sum,
+            sums: self.sums.wrapping_add(sum),
+        }
     }
 
-    /// The sum.
+    /// Both sums, as they are stored.
     #[inline]
-    pub const fn sum(self) -> u64 {
-        self.0
+    pub const fn sums(self) -> [u64; 2] {
+        [self.sum, self.sums]
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) fn first(record: &[u64; RECORD_WORDS]) -> Found<'_> {
     };
     let (started_ns, slow_after_ns) = (record[asked::STARTED_NS], record[asked::SLOW_AFTER_NS]);
     let check = Check::new(serial).with(started_ns).with(slow_after_ns);
-    if sum(check, facts) != record[asked::CHECK] {
+    if sum(check, facts) != record[asked::CHECK..asked::CHECK + 2] {
         return Found::Torn;
     }
     Found::Live(Asked {
@@ -115,16 +115,16 @@ pub(super) fn part(
     }
     let used = usize::try_from(part[other::USED]).unwrap_or(usize::MAX);
     let facts = part[other::FACTS..].get(..used).ok_or(())?;
-    let whole =
-        part[other::SEQUENCE] & 1 == 0 && sum(Check::new(serial), facts) == part[other::CHECK];
+    let whole = part[other::SEQUENCE] & 1 == 0
+        && sum(Check::new(serial), facts) == part[other::CHECK..other::CHECK + 2];
     if whole { Ok(Some(facts)) } else { Err(()) }
 }
 
-pub(super) fn sum(check: Check, words: &[u64]) -> u64 {
+pub(super) fn sum(check: Check, words: &[u64]) -> [u64; 2] {
     let used = words.len() as u64;
     words
         .iter()
         .fold(check, |check, word| check.with(*word))
         .with(used)
-        .sum()
+        .sums()
 }

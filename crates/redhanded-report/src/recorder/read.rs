@@ -223,7 +223,8 @@ fn read_header(words: &[u64], bytes: u64) -> Result<Header, Refused> {
     let check = before
         .iter()
         .fold(Check::new(0), |check, word| check.with(*word));
-    if sum(check, after.get(1..).unwrap_or_default()) != at(header::CHECK) {
+    let both = [at(header::CHECK), at(header::CHECK + 1)];
+    if sum(check, after.get(2..).unwrap_or_default()) != both {
         return Err(Refused::Damaged {
             what: "its checksum is wrong",
         });
@@ -252,8 +253,10 @@ fn parse_header(words: &[u64], records: u64) -> Header {
     let room = words
         .get(header::SERVICE..header::FIXED_END)
         .unwrap_or_default();
-    let mut service = Service::default();
-    service.pid = u32::try_from(at(header::PID)).ok();
+    let mut service = Service {
+        pid: u32::try_from(at(header::PID)).ok(),
+        ..Service::default()
+    };
     for fact in facts(room.get(..used).unwrap_or_default()) {
         match fact.kind {
             word::SERVICE_NAME => service.name = fact.text(),
@@ -393,8 +396,7 @@ fn caught(words: &[u64]) -> Option<Caught> {
             word::CONFIDENCE => verdict.confidence = fact.word().unwrap_or(Confidence::Suspected),
             word::CAUSE => verdict.cause = cut(&fact),
             word::CULPRIT => {
-                let mut culprit = Culprit::default();
-                culprit.function = cut(&fact);
+                let culprit = Culprit::new(cut(&fact), None, None, None);
                 verdict.culprit = Some(culprit);
             }
             word::FINGERPRINT => fingerprint = Some(fact.number()),

@@ -18,12 +18,12 @@ fn put(words: &mut [u64], at: &mut usize, kind: u8, bytes: &[u8]) {
     *at += 1 + bytes.len().div_ceil(8);
 }
 
-fn sum(check: Check, words: &[u64]) -> u64 {
+fn sum(check: Check, words: &[u64]) -> [u64; 2] {
     words
         .iter()
         .fold(check, |check, word| check.with(*word))
         .with(words.len() as u64)
-        .sum()
+        .sums()
 }
 
 fn a_header(records: usize) -> Vec<u64> {
@@ -46,7 +46,8 @@ fn a_header(records: usize) -> Vec<u64> {
     let before = words[..header::CHECK]
         .iter()
         .fold(Check::new(0), |check, word| check.with(*word));
-    words[header::CHECK] = sum(before, &words[header::CHECK + 1..header::FIXED_END]);
+    let both = sum(before, &words[header::CHECK + 2..header::FIXED_END]);
+    words[header::CHECK..header::CHECK + 2].copy_from_slice(&both);
     words
 }
 
@@ -59,7 +60,8 @@ fn a_part(record: &mut [u64], part: Range<usize>, serial: u64, facts: &[(u8, &[u
     part[other::SEQUENCE] = 2;
     part[other::SERIAL] = serial;
     part[other::USED] = (at - other::FACTS) as u64;
-    part[other::CHECK] = sum(Check::new(serial), &part[other::FACTS..at]);
+    let both = sum(Check::new(serial), &part[other::FACTS..at]);
+    part[other::CHECK..other::CHECK + 2].copy_from_slice(&both);
 }
 
 fn a_record(serial: u64, started_ns: u64, target: &str) -> Vec<u64> {
@@ -73,7 +75,8 @@ fn a_record(serial: u64, started_ns: u64, target: &str) -> Vec<u64> {
     words[asked::STARTED_NS] = started_ns;
     words[asked::SLOW_AFTER_NS] = 2_000_000_000;
     let check = Check::new(serial).with(started_ns).with(2_000_000_000);
-    words[asked::CHECK] = sum(check, &words[asked::FACTS..at]);
+    let both = sum(check, &words[asked::FACTS..at]);
+    words[asked::CHECK..asked::CHECK + 2].copy_from_slice(&both);
     words[asked::STATE] = serial << asked::STATE_BITS | asked::LIVE;
     a_part(
         &mut words,

@@ -40,7 +40,7 @@ fn ten_thousand_spans_keep_the_newest_and_count_the_rest() {
 
 #[test]
 fn ten_thousand_open_spans_are_counted() {
-    let watch = watch();
+    let watch = watch_after(Duration::from_secs(3));
     let evidence = tracing::subscriber::with_default(stack(), || {
         watch.hang("/open", |go_on| async move {
             let spans: Vec<_> = (0..10_000).map(|n| info_span!("open", n)).collect();
@@ -74,7 +74,7 @@ fn ten_thousand_open_spans_are_counted() {
 
 #[test]
 fn long_values_are_cut_and_the_rest_is_counted() {
-    let watch = watch();
+    let watch = watch_after(Duration::from_secs(1));
     let long = "é".repeat(500_000);
     let evidence = tracing::subscriber::with_default(stack(), || {
         watch.hang("/long", |go_on| async move {
