@@ -23,15 +23,16 @@ const LIST: [&[&str]; 5] = [
 /// Stages of `redhanded-core`, and the stages that each may import besides.
 ///
 /// The watchdog runs ③ to ⑤ and the clerk ⑥ and ⑦; what the two say to each other is `case`.
-const STAGES: [(&str, &[&str]); 8] = [
+const STAGES: [(&str, &[&str]); 9] = [
     ("registry", &[]),
     ("health", &[]),
     ("verdict", &[]),
     ("slow_log", &[]),
     ("redact", &[]),
     ("ask", &["redact"]),
-    ("watchdog", &["health", "registry", "verdict"]),
-    ("clerk", &["ask", "redact", "slow_log"]),
+    ("recorder", &["redact", "registry"]),
+    ("watchdog", &["health", "registry", "verdict", "recorder"]),
+    ("clerk", &["ask", "redact", "slow_log", "recorder"]),
 ];
 
 /// What a stage may not know of the crates below.

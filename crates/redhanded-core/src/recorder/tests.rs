@@ -110,6 +110,65 @@ fn no_secret_is_ever_in_the_file() {
 }
 
 #[test]
+fn a_job_has_its_name_and_its_parameters() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(8));
+    let job = crate::Job::new(Some(engine), "mail");
+    let job = job.param("id", 7).param("token", "SECRET");
+    let running = job.run(std::future::pending::<()>());
+    let requests = recording(&path).requests;
+    assert_eq!(requests[0].asked(), "JOB mail");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        requests[0].params,
+        [pair("id", "7"), pair("token", "REDACTED")]
+    );
+    assert!(
+        !fs::read(&path)
+            .unwrap()
+            .windows(6)
+            .any(|window| window == b"SECRET")
+    );
+    drop(running);
+    assert_eq!(recording(&path).requests.len(), 0);
+}
+
+#[test]
+fn facts_in_another_order_are_recorded_as_well() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(8));
+    let _ticket = engine.open(None, |copy| {
+        copy.client(([127, 0, 0, 1], 80).into());
+        copy.method("GET");
+        copy.target("/h2?x=1");
+        copy.host(b"h2.example");
+        copy.https();
+        copy.route("/h2");
+        copy.header(0, b"curl");
+        copy.traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    });
+    let request = &recording(&path).requests[0];
+    assert_eq!(request.asked(), "GET https://h2.example/h2?x=1");
+    assert_eq!(request.route.as_deref(), Some("/h2"));
+    assert!(request.traceparent.is_some());
+}
+
+#[test]
+fn who_learns_its_route_later_is_recorded_anew() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(8));
+    let ticket = engine.open(None, |copy| {
+        copy.method("GET");
+        copy.target("/reset/abc");
+    });
+    assert_eq!(urls(&path), ["GET /reset/abc"]);
+    let inside = ticket.enter();
+    assert!(engine.is_open_here("GET", "/reset/abc", Some("/reset/{token}")));
+    inside.leave();
+    assert_eq!(urls(&path), ["GET /reset/REDACTED"]);
+}
+
+#[test]
 fn a_long_url_is_cut_and_says_so() {
     let (_directory, path) = here();
     let engine = engine(&FlightRecorder::new(&path).records(8));
