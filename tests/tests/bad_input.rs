@@ -33,7 +33,7 @@ fn a_threshold_of_zero() {
 
 #[test]
 fn variables_of_ours_that_make_no_sense() {
-    let cases: [(&str, &str, &[&str]); 8] = [
+    let cases: [(&str, &str, &[&str]); 10] = [
         ("REDHANDED_SLOW_AFTER", "soon", &["2s", "500ms"]),
         ("REDHANDED_SLOW_AFTER", "0s", &["above zero"]),
         ("REDHANDED_SLOW_AFTER", "", &["500ms"]),
@@ -44,6 +44,16 @@ fn variables_of_ours_that_make_no_sense() {
             "REDHANDED_SPOOL",
             "/proc/none/spool",
             &["a directory that can be made, written and locked, or off"],
+        ),
+        (
+            "REDHANDED_FLIGHT_RECORDER",
+            "/does/not/exist/requests.rh",
+            &["cannot be created", "writable directory", "or off"],
+        ),
+        (
+            "REDHANDED_FLIGHT_RECORDER",
+            "/dev/null",
+            &["is no regular file", "or off"],
         ),
         (
             "REDHANDED_SLOW_LOG",

@@ -66,10 +66,8 @@ pub fn install(
     let mut warnings = Vec::new();
     let (log, writer) = open_log(&config, &mut warnings)?;
     let log_note = note_of(&writer, &config.log);
-    let progress = log.progress();
     // Before any thread or request: what is counted is counted from the beginning.
     detect();
-    let (rules, scrape) = (config.health, config.scrape);
     let counts = config.metrics;
     let (recorder, untold) = open_recorder(&config, &mut warnings)?;
     let recorder_note = note_of_recorder(recorder.as_ref(), &untold);
@@ -77,14 +75,40 @@ pub fn install(
     if counts {
         engine.start_counting();
     }
+    let begun = begin(
+        engine,
+        (log, writer),
+        sinks,
+        untold,
+        (log_note, recorder_note),
+    );
+    let installed = begun.inspect_err(|_| {
+        engine.end();
+        // Another attempt may have the file.
+        if let Some(recorder) = &engine.recorder {
+            recorder.shut_down(monotonic_ns());
+        }
+    })?;
+    Ok((installed, warnings))
+}
+
+/// Starts all threads of an engine.
+fn begin(
+    engine: &'static Engine,
+    (log, writer): (SlowLog, Writer),
+    sinks: Vec<Box<dyn Sink>>,
+    untold: Vec<Untold>,
+    (log_note, recorder_note): (String, String),
+) -> Result<Installed, Error> {
+    let progress = log.progress();
+    let (rules, scrape) = (engine.config.health, engine.config.scrape);
     let sinks: Arc<[Box<dyn Sink>]> = sinks.into();
     let numbers = Numbers {
         engine,
         log: progress.clone(),
         sinks: Arc::downgrade(&sinks),
     };
-    let bound = answer_checks(engine, rules, scrape.map(|write| (write, numbers.clone())))
-        .inspect_err(|_| engine.end())?;
+    let bound = answer_checks(engine, rules, scrape.map(|write| (write, numbers.clone())))?;
     let (clerk, messages) = sync_channel(QUEUE);
     if sinks.iter().any(|sink| sink.keeps()) && !engine.config.spans_exported_elsewhere {
         let keeping = Keeping::new(clerk.clone(), engine.config.keep_one_in);
@@ -107,21 +131,18 @@ pub fn install(
     })?;
     engine.set_watchdog(watchdog.thread().clone());
     let tells_systemd = Notifier::start(engine)?;
-    Ok((
-        Installed {
-            engine,
-            clerk,
-            sinks,
-            log: progress,
-            numbers,
-            log_note: log_note.into(),
-            recorder_note: recorder_note.into(),
-            abilities,
-            bound,
-            tells_systemd,
-        },
-        warnings,
-    ))
+    Ok(Installed {
+        engine,
+        clerk,
+        sinks,
+        log: progress,
+        numbers,
+        log_note: log_note.into(),
+        recorder_note: recorder_note.into(),
+        abilities,
+        bound,
+        tells_systemd,
+    })
 }
 
 /// Tells the numbers of an install, to whoever scrapes or exports them; keeps none of its parts alive that end.

@@ -1,10 +1,11 @@
 //! What the process can find out about where it runs: the resource detectors of OpenTelemetry for host, process and
 //! container. Kubernetes tells its own by `OTEL_RESOURCE_ATTRIBUTES`, and the collector can add more.
 
-use crate::names;
+use crate::{ids, names};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// What is found, by attribute name. Command lines and paths are left out: they may have secrets in them.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, String)> {
@@ -26,9 +27,26 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, String)> {
         ),
         (names::PROCESS_RUNTIME_VERSION, runtime),
         (names::CONTAINER_ID, container),
+        (names::SERVICE_INSTANCE_ID, Some(instance().to_owned())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
+}
+
+/// A random UUID (version 4), as the conventions recommend where nobody said: one for all exporters of the process.
+fn instance() -> &'static str {
+    static INSTANCE: LazyLock<String> = LazyLock::new(|| {
+        let (high, low) = (ids::random(), ids::random());
+        let [time, version, variant] = [
+            high >> 16,
+            (high & 0x0fff) | 0x4000,
+            ((low >> 48) & 0x3fff) | 0x8000,
+        ];
+        let (time_low, time_mid) = (time >> 16, time & 0xffff);
+        let node = low & 0xffff_ffff_ffff;
+        format!("{time_low:08x}-{time_mid:04x}-{version:04x}-{variant:04x}-{node:012x}")
+    });
+    &INSTANCE
 }
 
 fn executable() -> Option<String> {
@@ -173,6 +191,12 @@ mod tests {
         assert!(all[names::PROCESS_EXECUTABLE_NAME].starts_with("redhanded_otlp-"));
         assert_eq!(all[names::PROCESS_RUNTIME_NAME], "rustc");
         assert!(all[names::PROCESS_RUNTIME_VERSION].starts_with("1."));
+        let instance = &all[names::SERVICE_INSTANCE_ID];
+        let parts: Vec<usize> = instance.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12], "{instance}");
+        assert!(instance[14..].starts_with('4'), "{instance}");
+        assert!("89ab".contains(&instance[19..20]), "{instance}");
+        assert_eq!(instance, super::instance(), "one a process");
         assert_eq!(all[names::OS_TYPE], std::env::consts::OS);
         assert!(!(all.contains_key(names::HOST_ID) && all.contains_key(names::CONTAINER_ID)));
     }

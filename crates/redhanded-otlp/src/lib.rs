@@ -75,6 +75,8 @@
 //! spans hang below. No id is exported twice: a call that was open when it was first told, or
 //! of which nobody remembers whether it was, is told under a new one with a link to its own.
 //!
+//! *And metrics?* They need none of this but `config`, `transport` and what is below it: [`metrics`] says why.
+//!
 //! *What is not there:* JSON, and proxies (`HTTPS_PROXY`); a collector
 //! beside the application has them all.
 //!

@@ -37,6 +37,7 @@
 //! | `REDHANDED_SLOW_AFTER` | `2s`, `500ms`, `1m30s` | stops `install()` |
 //! | `REDHANDED_SLOW_LOG` | a path, or `stderr` | stops `install()` |
 //! | `REDHANDED_KEEP_ONE_IN` | `1000`, or `0` for none | stops `install()` |
+//! | `REDHANDED_FLIGHT_RECORDER` | a path, or `off` | stops `install()` |
 //! | `REDHANDED_LOG` | `off`, `warn`, `info` | stops `install()` |
 //! | `REDHANDED_HEALTH_LISTEN`, `REDHANDED_AGENT_CHECK_LISTEN` | `127.0.0.1:9901`, or `off` | stops `install()` |
 //! | `REDHANDED_SPOOL` | a directory where reports wait for the collector, or `off` | stops `install()` |

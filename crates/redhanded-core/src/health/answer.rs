@@ -11,6 +11,9 @@ const TIME: Duration = Duration::from_secs(2);
 /// What is read of a client that goes on talking after its answer.
 const IGNORED: usize = 64 * 1024;
 
+/// More than any answer to a health check.
+const LARGE: usize = 16 * 1024;
+
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -62,8 +65,13 @@ impl Connection {
         PollFd::new(&self.stream, flags)
     }
 
-    /// Goes on as far as that is possible without waiting.
-    pub(super) fn go_on(&mut self, ask: &Ask) {
+    /// Whether it keeps an answer in memory that is larger than a health check's.
+    pub(super) fn is_large(&self) -> bool {
+        matches!(&self.stage, Stage::Writes(answer, _) if answer.len() > LARGE)
+    }
+
+    /// Goes on as far as that is possible without waiting; with `may_scrape` also to a large answer.
+    pub(super) fn go_on(&mut self, ask: &Ask, may_scrape: bool) {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (next, more) = match stage {
@@ -72,7 +80,7 @@ impl Connection {
                     Stage::Writes(agent::line(&(ask.health)()).into_bytes(), 0),
                     true,
                 ),
-                Stage::Reads(head) => self.read(head, ask),
+                Stage::Reads(head) => self.read(head, ask, may_scrape),
                 Stage::Writes(answer, written) => self.write(answer, written),
                 Stage::Ends(ignored) => self.ignore(ignored),
                 Stage::Over => (Stage::Over, false),
@@ -84,7 +92,7 @@ impl Connection {
         }
     }
 
-    fn read(&mut self, mut head: Vec<u8>, ask: &Ask) -> (Stage, bool) {
+    fn read(&mut self, mut head: Vec<u8>, ask: &Ask, may_scrape: bool) -> (Stage, bool) {
         let mut buffer = [0; 1024];
         match self.stream.read(&mut buffer) {
             Ok(0) => (Stage::Over, false),
@@ -92,7 +100,10 @@ impl Connection {
                 head.extend_from_slice(buffer.get(..n).unwrap_or_default());
                 match http::parse(&head) {
                     http::Asked::NotYet => (Stage::Reads(head), true),
-                    asked => (Stage::Writes(http::answer(&asked, ask), 0), true),
+                    asked => (
+                        Stage::Writes(http::answer(&asked, ask, may_scrape), 0),
+                        true,
+                    ),
                 }
             }
             Err(e) => waits(e.kind(), Stage::Reads(head)),

@@ -53,7 +53,7 @@ fn accept(head: &str) -> String {
 }
 
 /// The answer to a request, or to garbage.
-pub(super) fn answer(asked: &Asked, ask: &Ask) -> Vec<u8> {
+pub(super) fn answer(asked: &Asked, ask: &Ask, may_scrape: bool) -> Vec<u8> {
     let Asked::For(method, target, accept) = asked else {
         return whole("400 Bad Request", "text/plain", "no request\n", false);
     };
@@ -72,6 +72,10 @@ pub(super) fn answer(asked: &Asked, ask: &Ask) -> Vec<u8> {
         return whole(status, "text/plain", "GET or HEAD\n", false);
     }
     if let Some(scrape) = scrape {
+        if !may_scrape {
+            let why = "others are being told the numbers; ask again\n";
+            return whole("503 Service Unavailable", "text/plain", why, false);
+        }
         let (status, (kind, body)) = match scrape(accept) {
             Some(told) => ("200 OK", told),
             None => ("404 Not Found", ("text/plain", NOT_COUNTED.to_owned())),
@@ -151,25 +155,27 @@ mod tests {
 
     fn ask(head: &str, ready: bool) -> String {
         let asked = parse(format!("{head}\r\nhost: x\r\n\r\n").as_bytes());
-        String::from_utf8(answer(&asked, &asking(ready, false))).expect("text")
+        String::from_utf8(answer(&asked, &asking(ready, false), true)).expect("text")
     }
 
     #[test]
     fn numbers_are_told_where_somebody_can_write_them() {
         assert!(ask("GET /metrics HTTP/1.1", true).starts_with("HTTP/1.1 404 "));
         let head = b"GET /metrics HTTP/1.1\r\nAccept: a/b;q=0.5\r\nhost: x\r\naccept:c/d\r\n\r\n";
-        let told = answer(&parse(head), &asking(false, true));
+        let told = answer(&parse(head), &asking(false, true), true);
         let told = String::from_utf8(told).expect("text");
         assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
         assert!(told.ends_with("\r\n\r\naccepts a/b;q=0.5,c/d\n"), "{told}");
         let off = answer(
             &parse(b"GET /metrics HTTP/1.1\r\naccept: nothing\r\n\r\n"),
             &asking(true, true),
+            true,
         );
         assert!(off.starts_with(b"HTTP/1.1 404 ") && off.ends_with(NOT_COUNTED.as_bytes()));
         let posted = answer(
             &parse(b"POST /metrics HTTP/1.1\r\n\r\n"),
             &asking(true, true),
+            true,
         );
         assert!(posted.starts_with(b"HTTP/1.1 405 "));
     }
@@ -217,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_is_answered(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let answered = answer(&parse(&bytes), &asking(true, true));
+            let answered = answer(&parse(&bytes), &asking(true, true), true);
             prop_assert!(answered.starts_with(b"HTTP/1.1 "));
         }
     }

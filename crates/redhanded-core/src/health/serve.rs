@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;
+/// Answers in memory that are larger than those of health checks: numbers may be megabytes, and a client may not read.
+const LARGE: usize = 4;
 /// Connections that are accepted before those that are there have their turn.
 const ACCEPTS: usize = 32;
 /// After an error of accept, such as too many open files, it rests for so long.
@@ -100,9 +102,12 @@ impl Server {
         let (accepting, ready) = self.wait();
         let now = Instant::now();
         self.rests_until = self.rests_until.filter(|until| *until > now);
+        let mut large = self.large();
         for (connection, is_ready) in self.connections.iter_mut().zip(ready) {
             if is_ready {
-                connection.go_on(&self.ask);
+                let was_large = connection.is_large();
+                connection.go_on(&self.ask, large < LARGE);
+                large = large + usize::from(connection.is_large()) - usize::from(was_large);
             }
         }
         self.connections.retain(|c| !c.is_over(now));
@@ -142,6 +147,13 @@ impl Server {
         (accepting.collect(), rest.iter().map(is_ready).collect())
     }
 
+    fn large(&self) -> usize {
+        let connections = self.connections.iter();
+        connections
+            .filter(|connection| connection.is_large())
+            .count()
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let first = self.connections.front().map(Connection::until);
         first.into_iter().chain(self.rests_until).min()
@@ -158,7 +170,7 @@ impl Server {
                         continue;
                     }
                     let mut connection = Connection::new(stream, *kind, now);
-                    connection.go_on(&self.ask);
+                    connection.go_on(&self.ask, self.large() < LARGE);
                     if self.connections.len() == CONNECTIONS {
                         self.connections.pop_front();
                     }
@@ -281,6 +293,35 @@ mod tests {
         long.join().expect("no panic");
         drop(idle);
         is_ready(http);
+    }
+
+    #[test]
+    fn who_asks_for_numbers_and_does_not_read_them_takes_no_more_memory_than_a_few() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let ask = Ask {
+            scrape: Some(Box::new(|_: &str| {
+                Some(("text/plain", "x".repeat(32 << 20)))
+            })),
+            ..ask()
+        };
+        let http = serve(Some(any), None, ask).expect("a port").http;
+        let http = http.expect("bound");
+        let scrape = b"GET /metrics HTTP/1.1\r\n\r\n";
+        let begin = || {
+            let mut stream = connect(http);
+            stream.write_all(scrape).expect("a socket");
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).expect("an answer");
+            (stream, status == *b"HTTP/1.1 200")
+        };
+        let told: Vec<_> = (0..12).map(|_| begin()).collect();
+        assert_eq!(told.iter().filter(|(_, told)| *told).count(), LARGE);
+        is_ready(http);
+        drop(told);
+        let again = Instant::now();
+        while !begin().1 {
+            assert!(again.elapsed() < PATIENCE, "there is room again");
+        }
     }
 
     #[test]

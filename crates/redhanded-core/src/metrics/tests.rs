@@ -155,6 +155,26 @@ fn a_path_is_no_label_and_what_is_no_request_is_not_counted() {
 }
 
 #[test]
+fn a_child_of_a_request_is_no_request() {
+    let engine = counting();
+    let ticket = open(engine, "GET", Some("/parent"));
+    let inside = ticket.enter();
+    drop(crate::child::attach(async {}));
+    let held = crate::child::attach(async {});
+    inside.leave();
+    let active = number(
+        &snapshot(engine),
+        "http.server.active_requests",
+        "http.request.method=GET url.scheme=http",
+    );
+    assert_eq!(active, Some(1.0));
+    drop((ticket, held));
+    let [(_, 1)] = &durations(engine)[..] else {
+        panic!("one request: {:?}", durations(engine));
+    };
+}
+
+#[test]
 fn what_nobody_asked_for_is_not_counted() {
     let engine = Engine::new(Config::new("app"), None);
     serve(engine, "GET", Some("/a"), 200);

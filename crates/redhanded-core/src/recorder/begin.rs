@@ -5,7 +5,7 @@ use super::gate::is_plain_host;
 use crate::copied::kind;
 use crate::redact::{Redactor, split_once};
 use crate::registry::{Claimed, Fact, Kind, RecordFacts, Slot};
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// How many bytes of path and query are kept, after redaction.
 const TARGET_BYTES: usize = 512;

@@ -77,9 +77,10 @@ pub(crate) fn open(
     let path = std::path::absolute(&asked.path).unwrap_or_else(|_| asked.path.clone());
     let failed =
         |what: &str, error: io::Error| Error::io(format!("{} {what}", asked.said()), error);
-    if path.file_name().is_none() || is_directory(&path) {
-        let what = "is not accepted; give a file in a writable directory, such as /run/app/requests.rh, or off";
-        return Err(failed(what, ErrorKind::IsADirectory.into()));
+    if path.file_name().is_none() || is_no_file(&path) {
+        // A pipe or a device would be waited for; a link leads where others put it.
+        let what = "is no regular file; give a path in a writable directory, such as /run/app/requests.rh, or off";
+        return Err(failed(what, ErrorKind::InvalidInput.into()));
     }
     let mut notes = Vec::new();
     let file = start(&path, asked)?;
@@ -129,8 +130,8 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn is_directory(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_dir())
+fn is_no_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
 /// The new file, empty and locked: nobody else starts on this path meanwhile.
@@ -196,18 +197,9 @@ fn take_over(path: &Path, asked: &FlightRecorder, notes: &mut Vec<String>) -> Re
         let what = "cannot be looked at: something has its name";
         Error::io(format!("{} {what}", asked.said()), error)
     };
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    if !found.is_file() {
-        // A pipe or a device would be waited for; a link leads where others put it.
-        let what = "is no regular file; give a path where there is none, or one of an earlier flight recorder, or off";
-        return Err(Error::io(
-            format!("{} {what}", asked.said()),
-            ErrorKind::InvalidInput.into(),
-        ));
+    if let Err(error) = fs::symlink_metadata(path) {
+        let is_new = error.kind() == ErrorKind::NotFound;
+        return if is_new { Ok(()) } else { Err(failed(error)) };
     }
     let old = OpenOptions::new()
         .read(true)
@@ -313,16 +305,31 @@ fn untold(path: &Path, notes: &mut Vec<String>) -> Vec<Untold> {
         ));
         rotate(path, &old);
     }
-    let one = |number| {
+    let mut one = |number| {
         let untold = beside(path, &format!("untold.{number}"));
-        let died = read(&untold).map(|recording| recording.requests.len());
-        Untold {
-            of: path.to_owned(),
-            path: untold,
-            died: died.unwrap_or_default(),
+        match read(&untold) {
+            Ok(recording) => Some(Untold {
+                of: path.to_owned(),
+                path: untold,
+                died: recording.requests.len(),
+            }),
+            Err((_, why)) => {
+                notes.push(format!("{} cannot be told: {why}", untold.display()));
+                keep_aside(path, &untold);
+                None
+            }
         }
     };
-    numbers.into_iter().map(one).collect()
+    numbers.into_iter().filter_map(&mut one).collect()
+}
+
+/// Another name for what was to be told and is damaged by now.
+fn keep_aside(path: &Path, damaged: &Path) {
+    let next = numbers(path, "unreadable")
+        .last()
+        .map_or(1, |last| last.saturating_add(1));
+    // What keeps its name is found and said again.
+    let _ = fs::rename(damaged, beside(path, &format!("unreadable.{next}")));
 }
 
 /// All that the file tells is in the log: it is kept as `PATH.1`.

@@ -238,7 +238,7 @@ impl<'a> Facts<'a> {
 
     /// Takes a fact over as it is, its head and the words of its bytes. One that does not fit is left out.
     #[inline]
-    pub(crate) fn copy(&mut self, fact: &[AtomicU64]) {
+    pub(crate) fn copy(&mut self, fact: &[crate::sync::AtomicU64]) {
         let Some((to, room)) = self.room.split_at_checked(fact.len()) else {
             return;
         };

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Processes that follow one another on one file before their log is read.
 const LIVES: u32 = 20;
-/// A process is killed within this time; the first half of it is mostly its start.
-const LONGEST: Duration = Duration::from_millis(160);
+/// A process is killed within this time; the first third of it is mostly its start.
+const LONGEST: Duration = Duration::from_millis(240);
 /// Enough for what is in flight at once.
 const RECORDS: [&str; 3] = ["--records", "256", "--all-out"];
 
