@@ -41,34 +41,39 @@ impl Gate {
     /// Whether a target of `length` bytes, which stand in `words`, has certainly no secret.
     #[inline(never)]
     pub(super) fn is_plain_target(&self, words: &[AtomicU64], length: usize) -> bool {
-        let mut pairs = Pairs {
-            gate: self,
-            words,
-            key: usize::MAX,
-        };
-        let (whole, rest) = words.as_chunks::<2>();
+        // Where the key begins that may come; nowhere, if none may.
+        let mut key = usize::MAX;
         let mut at = 0;
-        for [low, high] in whole {
-            let mut marks = UrlMarks::of(load(low), load(high));
-            if at + 16 > length {
-                marks = first(marks, length - at);
-            }
-            if marks.odd != 0 {
+        while at < length {
+            let low = words.get(at / 8).map_or(0, load);
+            let high = words.get(at / 8 + 1).map_or(0, load);
+            let marks = UrlMarks::of(low, high);
+            let left = length - at;
+            let odd = if left < 16 {
+                marks.odd & ((1 << left) - 1)
+            } else {
+                marks.odd
+            };
+            if odd != 0 {
                 return self.is_plain_by_a_walk(words, length);
             }
-            if marks.ends != 0 && !pairs.are_innocent(marks, at) {
-                return false;
+            let mut ends = u32::from(marks.ends);
+            while ends != 0 {
+                let bit = ends.trailing_zeros();
+                ends &= ends - 1;
+                let here = at + bit as usize;
+                if u32::from(marks.equals) >> bit & 1 == 0 {
+                    key = here + 1;
+                } else if key > here || !self.is_innocent(words, key, here) {
+                    // The name of a secret; or a pair within a value, or in the path.
+                    return false;
+                } else {
+                    key = usize::MAX;
+                }
             }
             at += 16;
         }
-        let Some(last) = rest.first() else {
-            return true;
-        };
-        let marks = first(UrlMarks::of(load(last), 0), length - at);
-        if marks.odd != 0 {
-            return self.is_plain_by_a_walk(words, length);
-        }
-        marks.ends == 0 || pairs.are_innocent(marks, at)
+        true
     }
 
     #[cold]
@@ -151,46 +156,6 @@ impl Gate {
         let before = self.innocent[place].swap(name, Ordering::Relaxed);
         self.innocent[place ^ 1].store(before, Ordering::Relaxed);
         true
-    }
-}
-
-/// The pairs of a query, as a scan comes across them.
-struct Pairs<'a> {
-    gate: &'a Gate,
-    words: &'a [AtomicU64],
-    /// Where the key begins that may come; nowhere, if none may.
-    key: usize,
-}
-
-impl Pairs<'_> {
-    /// Whether the keys that end in the sixteen bytes at `at` are innocent, and no pairs are in the path or in a value.
-    #[inline]
-    fn are_innocent(&mut self, marks: UrlMarks, at: usize) -> bool {
-        let mut ends = u32::from(marks.ends);
-        while ends != 0 {
-            let bit = ends.trailing_zeros();
-            ends &= ends - 1;
-            let here = at + bit as usize;
-            if u32::from(marks.equals) >> bit & 1 == 0 {
-                self.key = here + 1;
-            } else if self.key > here || !self.gate.is_innocent(self.words, self.key, here) {
-                return false;
-            } else {
-                self.key = usize::MAX;
-            }
-        }
-        true
-    }
-}
-
-/// The marks of the first `bytes` bytes, of less than sixteen.
-#[inline]
-fn first(marks: UrlMarks, bytes: usize) -> UrlMarks {
-    let mask = (1 << bytes) - 1;
-    UrlMarks {
-        odd: marks.odd & mask,
-        ends: marks.ends & mask,
-        equals: marks.equals & mask,
     }
 }
 
