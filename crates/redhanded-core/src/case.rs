@@ -26,8 +26,8 @@ pub(crate) enum Message {
     Process(Box<Trouble>),
     /// Something may be caught soon: have the symbols of this stack ready.
     Prepare(RawStack),
-    /// Answer when everything before this has been filed.
-    Flush(SyncSender<()>),
+    /// Answer when everything before this has been filed, and say whether all that dead processes left is, too.
+    Flush(SyncSender<bool>),
 }
 
 /// One look at one request.

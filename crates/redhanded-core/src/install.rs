@@ -385,15 +385,16 @@ impl Installed {
 
     /// Waits until everything that was found so far is on disk and exported, at most for `deadline`.
     ///
-    /// Blocks; `false` means that something is still on its way. A disk that hangs takes nothing of
+    /// Blocks; `false` means that something is still on its way, such as what a dead process has left in a flight recorder
+    /// and a slow disk has not taken yet. A disk that hangs takes nothing of
     /// the time that sinks have, and a collector that hangs nothing of the disk's.
     pub fn flush(&self, deadline: Duration) -> bool {
         let now = Instant::now();
         let until = now.checked_add(deadline).unwrap_or(now + FOR_EVER);
         let left = || until.saturating_duration_since(Instant::now());
         let (done, wait) = sync_channel(1);
-        let filed =
-            self.clerk.try_send(Message::Flush(done)).is_ok() && wait.recv_timeout(left()).is_ok();
+        let filed = self.clerk.try_send(Message::Flush(done)).is_ok()
+            && wait.recv_timeout(left()).unwrap_or(false);
         let mut exported = true;
         for sink in &*self.sinks {
             exported &= sink.flush(left());

@@ -183,9 +183,7 @@ fn the_other_commands_know_what_died() {
     let killed =
         "in flight when its process was killed; last sign of life 2026-07-01T02:30:00.000000Z";
     assert!(
-        shown.contains(killed)
-            && shown.contains("CULPRIT cpu_loop")
-            && shown.contains("90 s"),
+        shown.contains(killed) && shown.contains("CULPRIT cpu_loop") && shown.contains("90 s"),
         "{shown}"
     );
     assert!(!shown.contains("no end in what was read"), "{shown}");

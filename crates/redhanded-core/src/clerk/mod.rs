@@ -119,7 +119,7 @@ impl Clerk {
                 // Not longer than the disk answers: what is left is found again at the next start.
                 while self.next_of_the_dead().is_some_and(|pause| pause.is_zero()) {}
                 self.count_losses();
-                let _ = done.try_send(());
+                let _ = done.try_send(self.telling.is_done());
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What is counted of an install, for whoever exports it; nothing here knows how that is done.
 //!
-//! Off until somebody asks ([`Meter::start`]); a request then pays for one look at a word. On, each request is counted
+//! Off until somebody asks (`Meter::start`); a request then pays for one look at a word. On, each request is counted
 //! once, when its ticket closes: its method and route are read back from the facts that its slot has anyway, found in a
-//! table of bounded size ([`Table`]), and added to relaxed atomics that threads share in few shards ([`Histogram`]).
+//! table of bounded size (`table.rs`), and added to relaxed atomics that threads share in few shards (`histogram.rs`).
 //! Nothing is allocated but for a series that is new. What is known elsewhere (requests in flight, peers, runtimes,
 //! health) is asked for when a [`Snapshot`] is taken, and costs nothing until then.
 

@@ -10,7 +10,7 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use redhanded::report::{Event, Report};
-use redhanded_weather::{Doomed, Files, Said, files_of, number_in};
+use redhanded_weather::{Doomed, Files, PATIENCE, Said, files_of, number_in, until};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -89,23 +89,15 @@ fn one_file(lives: u32, seed: u64) -> Sum {
         sum.note(&doomed.kill(), &files, &mut expected);
     }
     let mut last = Doomed::start(Command::new("env"), &files, u64::from(lives) << 32, &[]);
-    let is_untold = || {
-        files_of(&files.recorder)
-            .iter()
-            .any(|file| file.to_string_lossy().contains(".untold."))
-    };
     let mut flushed = String::new();
-    // A flush does not wait for a slow disk to take what the dead have left: it is told a moment later.
-    for _ in 0..100 {
+    // A flush does not wait for a slow disk to take what the dead have left, but says so.
+    let done = until(PATIENCE, || {
         last.say("flush 20000");
         flushed = last.answer("flushed");
-        if !is_untold() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        (flushed == "true").then_some(())
+    });
     drop(last);
-    if flushed != "true" {
+    if done.is_none() {
         sum.trouble
             .push(format!("the last process could not flush: {flushed:?}"));
     }
