@@ -3,12 +3,14 @@
 
 mod catcher;
 mod doomed;
+mod kills;
 mod left;
 mod memory;
 mod place;
 
 pub use catcher::{Catcher, Lines, Told, sibling};
 pub use doomed::{Doomed, Files, Said, number_in};
+pub use kills::Kills;
 pub use left::{Left, files_of};
 pub use memory::MemoryGroup;
 pub use place::{Frozen, Place};

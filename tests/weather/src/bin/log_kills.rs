@@ -8,14 +8,11 @@
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use redhanded_weather::{Catcher, Left, Told, files_of, sibling};
+use redhanded_weather::{Catcher, Kills, Left, Told, files_of, sibling};
 use std::io::Write;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Processes that follow one another on one log before it is read.
-const LIVES: u32 = 20;
 /// A process is killed within this time; the first half of it is mostly its start.
 const LONGEST: Duration = Duration::from_millis(160);
 /// Small, so that a life rotates more than once.
@@ -35,35 +32,11 @@ struct Sum {
 }
 
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).map_while(|word| word.parse().ok());
-    let kills: u32 = numbers.next().unwrap_or(5000);
-    let seed: u32 = numbers.next().unwrap_or(1);
+    let kills = Kills::from_arguments(5000);
     let begun = Instant::now();
-    let next = AtomicU32::new(0);
-    let logs = kills.div_ceil(LIVES);
-    let work = &|| {
-        let mut sum = Sum::default();
-        loop {
-            let log = next.fetch_add(1, Ordering::Relaxed);
-            if log >= logs {
-                return sum;
-            }
-            let lives = LIVES.min(kills - log * LIVES);
-            sum.add(&one_log(lives, u64::from(seed) << 32 | u64::from(log)));
-        }
-    };
-    // Most of a life is waiting.
-    let sums = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        let sums = workers.into_iter().map(|worker| worker.join());
-        sums.collect::<Result<Vec<_>, _>>()
-    });
-    let mut sum = Sum::default();
-    for part in sums.expect("no panic") {
-        sum.add(&part);
-    }
+    let sum = kills.sum(one_log, Sum::add);
     tell(&sum, begun.elapsed());
-    let acknowledged = sum.acknowledged > kills;
+    let acknowledged = sum.acknowledged > kills.number;
     ExitCode::from(u8::from(
         !(sum.missing.is_empty() && sum.unreadable.is_empty() && acknowledged),
     ))

@@ -10,16 +10,13 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use redhanded::report::{Event, Report};
-use redhanded_weather::{Doomed, Files, PATIENCE, Said, files_of, number_in, until};
+use redhanded_weather::{Doomed, Files, Kills, PATIENCE, Said, files_of, number_in, until};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Processes that follow one another on one file before their log is read.
-const LIVES: u32 = 20;
 /// A process is killed within this time after it is ready, or after it was started.
 const LONGEST: Duration = Duration::from_millis(160);
 /// Enough for what is in flight at once.
@@ -40,33 +37,9 @@ struct Sum {
 }
 
 fn main() -> ExitCode {
-    let mut numbers = std::env::args().skip(1).map_while(|word| word.parse().ok());
-    let kills: u32 = numbers.next().unwrap_or(10_000);
-    let seed: u32 = numbers.next().unwrap_or(1);
+    let kills = Kills::from_arguments(10_000);
     let begun = Instant::now();
-    let next = AtomicU32::new(0);
-    let files = kills.div_ceil(LIVES);
-    let work = &|| {
-        let mut sum = Sum::default();
-        loop {
-            let file = next.fetch_add(1, Ordering::Relaxed);
-            if file >= files {
-                return sum;
-            }
-            let lives = LIVES.min(kills - file * LIVES);
-            sum.add(&one_file(lives, u64::from(seed) << 32 | u64::from(file)));
-        }
-    };
-    // Most of a life is waiting.
-    let sums = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        let sums = workers.into_iter().map(|worker| worker.join());
-        sums.collect::<Result<Vec<_>, _>>()
-    });
-    let mut sum = Sum::default();
-    for part in sums.expect("no panic") {
-        sum.add(&part);
-    }
+    let sum = kills.sum(one_file, Sum::add);
     tell(&sum, begun.elapsed());
     ExitCode::from(u8::from(!sum.is_good()))
 }
