@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::outbox::{Outbox, Request, Tally};
 use crate::pace::Pace;
 use crate::queue::{Batch, Queue};
+use crate::thread;
 use crate::transport::Transport;
 use crate::unseen::Unseen;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,8 +15,8 @@ use prost::Message;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -58,33 +59,7 @@ struct Attempt {
 impl Exporter {
     /// Starts the thread; it ends after [`Queue::stop`].
     pub(crate) fn start(mut self) -> Result<(), Error> {
-        let (started, start) = mpsc::sync_channel(1);
-        let thread = move || {
-            // Made and dropped here: a runtime must not be dropped inside of another one, and the
-            // caller may well be inside of one.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .thread_name("redhanded-dns")
-                .max_blocking_threads(1)
-                .build();
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error.to_string()))),
-            };
-            drop(started.send(Ok(())));
-            self.run(&runtime);
-            // A name look-up that hangs is left behind.
-            runtime.shutdown_background();
-        };
-        let spawned = std::thread::Builder::new()
-            .name("redhanded-otlp".to_owned())
-            .spawn(thread);
-        spawned.map_err(|error| Error::start(error.to_string()))?;
-        match start.recv() {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Error::start(error)),
-            Err(_) => Err(Error::start("its thread ended at once")),
-        }
+        thread::start("redhanded-otlp", move |runtime| self.run(runtime))
     }
 
     fn run(&mut self, runtime: &Runtime) {

@@ -117,6 +117,7 @@ mod snapshots;
 mod spool;
 mod stacktrace;
 mod text;
+mod thread;
 #[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
 mod tls;
 mod told;

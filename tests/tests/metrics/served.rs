@@ -65,7 +65,7 @@ async fn it_is_scraped_while_all_workers_are_busy_and_the_end_is_exact() {
     let scrape = axum::Router::new().route("/metrics", get(redhanded.metrics_handler()));
     let app = axum::Router::new()
         .route(
-            "/work/{id}",
+            "/jobs/{id}",
             get(async || std::hint::black_box((0..2_000_u64).sum::<u64>()).to_string()),
         )
         .layer(redhanded.layer());
@@ -74,7 +74,7 @@ async fn it_is_scraped_while_all_workers_are_busy_and_the_end_is_exact() {
             let app = app.clone();
             tokio::spawn(async move {
                 for n in 0..EACH {
-                    let request = Request::get(format!("/work/{client}-{n}")).body(Body::empty());
+                    let request = Request::get(format!("/jobs/{client}-{n}")).body(Body::empty());
                     let response = app.clone().oneshot(request.expect("a request")).await;
                     response
                         .expect("infallible")
@@ -98,7 +98,7 @@ async fn it_is_scraped_while_all_workers_are_busy_and_the_end_is_exact() {
     }
     let (_, text) = scraped(&scrape, "").await;
     assert_eq!(counted(&text), 16 * EACH, "{text}");
-    let wanted = r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/work/{id}",url_scheme="http"} 8000"#;
+    let wanted = r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/jobs/{id}",url_scheme="http"} 8000"#;
     assert!(text.contains(wanted), "{text}");
 }
 

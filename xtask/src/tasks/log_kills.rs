@@ -1,8 +1,7 @@
 //! Processes that are killed while they write and rotate their log.
 
-use super::Task;
+use super::{Task, kills};
 use crate::failure::Failure;
-use crate::{run, tree};
 
 pub(crate) const TASK: Task = Task {
     name: "log-kills",
@@ -14,45 +13,5 @@ pub(crate) const TASK: Task = Task {
 };
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
-    let numbers = numbers(arguments)?;
-    let build = [
-        "build",
-        "-p",
-        "redhanded-weather",
-        "-p",
-        "redhanded-cli",
-        "--bins",
-    ];
-    run::check(&mut run::cargo(&build))?;
-    let kills = tree::target().join("debug/log_kills");
-    run::check(run::program(kills).args(numbers.map(|number| number.to_string())))
-}
-
-/// Kills, and the seed of their moments.
-fn numbers(arguments: &[String]) -> Result<[u32; 2], Failure> {
-    let words: Option<Vec<u32>> = arguments.iter().map(|word| word.parse().ok()).collect();
-    match words.as_deref() {
-        Some([]) => Ok([5000, 1]),
-        Some([kills]) if *kills > 0 => Ok([*kills, 1]),
-        Some([kills, seed]) if *kills > 0 => Ok([*kills, *seed]),
-        _ => Err(Failure::usage(
-            "log-kills takes a number of kills, and the number of a seed",
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_numbers_are_understood_and_nothing_else() {
-        let of =
-            |words: &[&str]| numbers(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&[]).ok(), Some([5000, 1]));
-        assert_eq!(of(&["9", "0"]).ok(), Some([9, 0]));
-        for wrong in [&["0"][..], &["many"], &["1", "2", "3"], &["-1"]] {
-            assert!(matches!(of(wrong), Err(Failure::Usage(_))), "{wrong:?}");
-        }
-    }
+    kills::run("log-kills", "log_kills", 5000, arguments)
 }

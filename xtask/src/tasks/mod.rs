@@ -11,6 +11,7 @@ mod fmt;
 mod hammer;
 mod haproxy;
 mod imports;
+mod kills;
 mod log_kills;
 mod loom;
 mod metrics;

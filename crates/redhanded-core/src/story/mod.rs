@@ -6,6 +6,7 @@
 //! is, is decided when it begins: the request of the thread, else that of the span around it.
 
 mod callsite;
+mod entry;
 mod fields;
 mod packed;
 mod pool;
@@ -21,8 +22,8 @@ pub use read::{Event, Field, Link, Span, Story, Value};
 pub(crate) use read::{Snapshot, snapshot};
 
 use crate::registry::Slot;
+use entry::kind;
 use redhanded_capture::monotonic_ns;
-use ring::kind;
 use thread::{Target, Whose};
 
 /// What something happens in.

@@ -1,9 +1,10 @@
 //! A ring read back: what happened, in the order in which it happened.
 
 use super::callsite::{self, Callsite};
+use super::entry::{Head, OpenSpan, kind};
 use super::fields;
 use super::pool;
-use super::ring::{Copied, HEAD, Head, OpenSpan, Ring, kind};
+use super::ring::{Copied, HEAD, Ring};
 use crate::registry::Slot;
 use redhanded_capture::monotonic_ns;
 use std::collections::BTreeMap;

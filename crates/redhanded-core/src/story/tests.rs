@@ -1,6 +1,7 @@
+use super::entry::kind;
 use super::packed::Spot;
 use super::read::Reading;
-use super::ring::{OPEN, Ring, WORDS, kind};
+use super::ring::{OPEN, Ring, WORDS};
 use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,8 +1,9 @@
 //! Whose span or event it is: the request of the thread, else that of the span around it.
 
+use super::entry::{Entry, SPOT};
 use super::packed::{SPOT_BITS, Spot};
 use super::pool;
-use super::ring::{Entry, Ring, SPOT};
+use super::ring::Ring;
 use crate::family;
 use crate::registry::{Handshake, Key, Slot};
 use crate::worker::Worker;

@@ -3,13 +3,14 @@
 use super::encode::Encoder;
 use crate::answer::Answer;
 use crate::error::Error;
+use crate::thread;
 use crate::transport::Transport;
 use crate::unseen::Unseen;
 use redhanded_core::metrics::Snapshot;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -84,19 +85,7 @@ impl Shared {
 impl Sender {
     /// Starts the thread; it ends after [`Shared::stop`].
     pub(super) fn start(mut self) -> Result<(), Error> {
-        let (started, start) = mpsc::sync_channel(1);
-        let thread = move || {
-            // Made and dropped here: the caller may be inside of another runtime.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .thread_name("redhanded-dns")
-                .max_blocking_threads(1)
-                .build();
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => return drop(started.send(Err(error.to_string()))),
-            };
-            drop(started.send(Ok(())));
+        thread::start("redhanded-meter", move |runtime| {
             for _ in 0..PANICS {
                 let work = AssertUnwindSafe(|| runtime.block_on(Unseen::new(self.until_stopped())));
                 if catch_unwind(work).is_ok() {
@@ -104,19 +93,9 @@ impl Sender {
                 }
                 (self.lost)();
             }
-            // A name look-up that hangs is left behind.
-            runtime.shutdown_background();
             self.shared.lock().ended = true;
             self.shared.progress.notify_all();
-        };
-        let spawned = std::thread::Builder::new()
-            .name("redhanded-meter".to_owned())
-            .spawn(thread);
-        spawned.map_err(|error| Error::start(error.to_string()))?;
-        match start.recv() {
-            Ok(started) => started.map_err(Error::start),
-            Err(_) => Err(Error::start("its thread ended at once")),
-        }
+        })
     }
 
     async fn until_stopped(&mut self) {

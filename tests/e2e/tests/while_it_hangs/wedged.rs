@@ -207,6 +207,15 @@ impl Load {
         }
     }
 
+    /// Waits for so many more answers.
+    #[track_caller]
+    fn has(&self, more: usize) {
+        let count = || self.answers.lock().expect("no panic").len();
+        let enough = count() + more;
+        let come = until(PATIENCE, || (count() >= enough).then_some(()));
+        assert!(come.is_some(), "nobody answers: {} of {enough}", count());
+    }
+
     fn end(self) -> Vec<Answer> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -255,7 +264,7 @@ pub(crate) fn is_drained_restarted_and_served_around(servers: &Servers) {
     NODES.iter().for_each(|node| balancer.serves(node));
     let load = Load::on(balancer.port);
     let begun = Instant::now();
-    std::thread::sleep(Duration::from_secs(3));
+    load.has(1_000);
 
     // Neither of its two workers turns to anything else any more.
     let target = format!("/regex/1?q={}%20OR", "x".repeat(40));
@@ -293,7 +302,7 @@ pub(crate) fn is_drained_restarted_and_served_around(servers: &Servers) {
     balancer.serves("a");
     let up = Instant::now();
     eprintln!("restarted -> up: {} ms", restarted.elapsed().as_millis());
-    std::thread::sleep(Duration::from_secs(1));
+    load.has(300);
     let answers = load.end();
     judge(&answers, &balancer, (begun, wedged, settled, restarted, up));
 }
