@@ -1,6 +1,6 @@
 //! A server's life: started, asked until it answers, ended by its process id.
 
-use crate::process::{signal, tree};
+use crate::process::{signal, stop, tree};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io;
@@ -69,11 +69,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If it runs no more.
+    /// If it runs no more, or a thread of it does not stand within 10 s.
     pub fn stop(&self) -> io::Result<()> {
         let tree = tree(self.child.id());
-        tree.into_iter()
-            .try_for_each(|pid| signal(pid, Signal::STOP))
+        tree.into_iter().try_for_each(stop)
     }
 
     /// Lets it go on.
