@@ -16,6 +16,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// `cargo test` of integration tests by their names, and the programs of their packages, as `cargo test --workspace`
+/// builds them: one package alone has other features of its dependencies, and most of them would be built again.
+pub(crate) fn cargo_test(names: &[&str]) -> Command {
+    let mut command = cargo(&["test", "--workspace"]);
+    command.args(names.iter().flat_map(|name| ["--test", name]));
+    command
+}
+
 /// Some program, in the root of the tree.
 pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);

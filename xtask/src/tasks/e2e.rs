@@ -14,7 +14,8 @@ pub(crate) const TASK: Task = Task {
 
 fn run(_: &[String]) -> Result<(), Failure> {
     let built = servers::build()?;
-    let mut test = run::cargo(&["test", "-p", "redhanded-e2e", "--", "--nocapture"]);
+    let mut test = run::cargo_test(&["while_it_hangs", "compose"]);
+    test.args(["--", "--nocapture"]);
     test.env("REDHANDED_E2E_COLLECTOR", built.collector);
     test.env("REDHANDED_E2E_JAEGER", built.jaeger);
     run::check(&mut test)

@@ -15,7 +15,7 @@ pub(crate) const TASK: Task = Task {
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
     let captures = captures(arguments)?.to_string();
-    let mut test = run::cargo(&["test", "-p", "redhanded-capture", "--test", "hammer"]);
+    let mut test = run::cargo_test(&["hammer"]);
     run::check(test.env("REDHANDED_HAMMER_CAPTURES", captures))
 }
 

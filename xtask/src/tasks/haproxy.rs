@@ -18,16 +18,10 @@ fn run(_: &[String]) -> Result<(), Failure> {
         run::install("HAProxy", &["haproxy"])?;
     }
     let built = servers::build()?;
-    // The processes behind HAProxy.
-    run::check(&mut run::cargo(&[
-        "build",
-        "-p",
-        "redhanded-tests",
-        "--bin",
-        "stall",
-    ]))?;
-    let mut test = run::cargo(&["test", "-p", "redhanded-e2e", "--"]);
-    test.args(["--ignored", "--nocapture"]);
+    // The processes behind HAProxy are a program of that package.
+    run::check(run::cargo_test(&["process"]).arg("--no-run"))?;
+    let mut test = run::cargo_test(&["while_it_hangs"]);
+    test.args(["--", "--ignored", "--nocapture"]);
     test.env("REDHANDED_E2E_COLLECTOR", built.collector);
     test.env("REDHANDED_E2E_JAEGER", built.jaeger);
     run::check(&mut test)

@@ -11,9 +11,8 @@ pub(super) fn run(
     arguments: &[String],
 ) -> Result<(), Failure> {
     let numbers = numbers(task, usual, arguments)?;
-    // The command reads what is left.
-    let mut build = run::cargo(&["build", "-p", "redhanded-weather", "-p", "redhanded-cli"]);
-    run::check(build.arg("--bins"))?;
+    // The command reads what is left: a program of its own package.
+    run::check(run::cargo_test(&["weather", "cli"]).arg("--no-run"))?;
     let program = tree::target().join("debug").join(program);
     run::check(run::program(program).args(numbers.map(|number| number.to_string())))
 }

@@ -24,7 +24,7 @@ fn run(_: &[String]) -> Result<(), Failure> {
         run::provide(tool, "prometheus")?;
     }
     run::provide("curl", "curl")?;
-    let mut test = run::cargo(&["test", "-p", "redhanded-tests", "--test", "metrics"]);
+    let mut test = run::cargo_test(&["metrics"]);
     test.args(["--", "--include-ignored", "--nocapture"]);
     match python() {
         Ok(python) => {

@@ -56,8 +56,7 @@ fn run(_: &[String]) -> Result<(), Failure> {
     if !missing.is_empty() {
         run::install("a server", &missing)?;
     }
-    let test = ["test", "-p", "redhanded-outbound-tests", "--", "--ignored"];
-    run::check(&mut run::cargo(&test))
+    run::check(run::cargo_test(&["caught", "ends"]).args(["--", "--ignored"]))
 }
 
 /// Each of its versions has a directory of its own, outside of PATH.
