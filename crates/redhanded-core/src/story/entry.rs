@@ -70,7 +70,8 @@ pub(super) struct Entry {
     pub(super) depth: AtomicU64,
     /// Where the thread was before it entered, and which thread.
     pub(super) outer: AtomicU64,
-    /// The number of its parent; above it the low half of its first record's position.
+    /// The number of its parent; above it the low half of its first record's position. Of one that outlives its request,
+    /// its key, which stands nowhere else then.
     pub(super) family: AtomicU64,
 }
 
@@ -95,6 +96,18 @@ impl Entry {
     /// The number of its callsite.
     pub(super) fn callsite(&self) -> u16 {
         (self.what.load(Ordering::Relaxed) >> 32) as u16
+    }
+
+    /// Its request is over: nobody finds it any more, but who closes it.
+    pub(super) fn leave(&self) {
+        let key = self.key.load(Ordering::Relaxed);
+        self.family.store(key, Ordering::Relaxed);
+        self.key.store(0, Ordering::Release);
+    }
+
+    /// Whether it is `key`'s, whose request is over.
+    pub(super) fn is_left(&self, key: u64) -> bool {
+        self.key.load(Ordering::Acquire) == 0 && self.family.load(Ordering::Relaxed) == key
     }
 
     /// The thread `number` enters that was at the spot `outer`. Where it was is kept of who is the first inside.

@@ -61,19 +61,8 @@ pub fn place(parent: Parent) -> Option<Place> {
             Some(Place { target, parent })
         }
         (Whose::Nobodys, Some(found)) => {
-            let epoch = found.ring.epoch();
-            // Still open after its epoch was read: still that request's.
             let parent = found.entry.serial();
-            if !thread::is_open(found) {
-                return None;
-            }
-            Some(Place {
-                target: Target {
-                    ring: found.ring,
-                    epoch,
-                },
-                parent,
-            })
+            found.target().map(|target| Place { target, parent })
         }
         (Whose::Nobodys, None) => None,
         (Whose::Unheard, _) => {
@@ -123,12 +112,13 @@ pub fn exit(key: u64) {
 /// The span `key` is over.
 #[inline]
 pub fn end(key: u64) {
-    if let Some(found) = thread::find(key) {
-        let epoch = found.ring.epoch();
-        let spot = found.spot();
-        pool::forget(key, spot);
-        found.ring.end(epoch, spot, key, monotonic_ns());
-    }
+    let Some(found) = thread::find(key) else {
+        return pool::close_left(key);
+    };
+    let epoch = found.ring.epoch();
+    let spot = found.spot();
+    pool::forget(key, spot);
+    found.ring.end(epoch, spot, key, monotonic_ns());
 }
 
 /// Whether the span `key` is noted: its values need not be looked at otherwise.
@@ -139,14 +129,11 @@ pub fn knows(key: u64) -> bool {
 /// More fields of the span `key`; their numbers are those of its callsite.
 pub fn record(key: u64, fields: &Fields) {
     if let Some(found) = thread::find(key) {
-        let epoch = found.ring.epoch();
+        let what = (kind::FIELDS, found.entry.callsite());
         let who = u64::from(found.entry.serial());
-        found.ring.append(
-            epoch,
-            (kind::FIELDS, found.entry.callsite()),
-            (monotonic_ns(), who),
-            fields.finish(),
-        );
+        if let Some(Target { ring, epoch }) = found.target() {
+            ring.append(epoch, what, (monotonic_ns(), who), fields.finish());
+        }
     }
 }
 
@@ -156,12 +143,9 @@ pub fn follows(key: u64, cause: u64) {
         && found.ring.index == cause.ring.index
     {
         let who = u64::from(found.entry.serial()) | u64::from(cause.entry.serial()) << 32;
-        found.ring.append(
-            found.ring.epoch(),
-            (kind::FOLLOWS, 0),
-            (monotonic_ns(), who),
-            (&[], 0),
-        );
+        if let (Some(Target { ring, epoch }), Some(_)) = (found.target(), cause.target()) {
+            ring.append(epoch, (kind::FOLLOWS, 0), (monotonic_ns(), who), (&[], 0));
+        }
     }
 }
 

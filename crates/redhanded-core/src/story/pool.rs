@@ -167,6 +167,16 @@ pub(super) fn noted(key: u64) -> Option<Spot> {
     Spot::of(place(key).load(Ordering::Acquire))
 }
 
+/// The span `key` is over, which is in no request: it may have outlived its own.
+#[inline]
+pub(super) fn close_left(key: u64) {
+    if let Some(spot) = noted(key)
+        && let Some(ring) = at(spot.ring)
+    {
+        ring.close_left(spot, key);
+    }
+}
+
 /// The span `key`, which was at `spot`, is over.
 #[inline]
 pub(super) fn forget(key: u64, spot: Spot) {

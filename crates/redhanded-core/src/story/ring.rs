@@ -20,6 +20,9 @@ pub(super) const OPEN: usize = 64;
 pub(super) const HEAD: usize = 3;
 /// Who finds the lock taken tries so often.
 const TRIES: u32 = 200;
+/// Entries that wait for spans which are open although their request is over. Where spans are never closed there would
+/// be more and more of them: then those go first that have waited for longest.
+const LEFT: u32 = OPEN as u32 / 2;
 
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -36,6 +39,9 @@ pub(super) struct Ring {
     lost: AtomicU32,
     /// A bit for each free entry.
     free: AtomicU64,
+    /// A bit for each entry of a span that was open when its request ended. A thread that is about to enter or leave that
+    /// span may have found the entry already: nobody else gets it before the span is closed, unless there is no other.
+    left: AtomicU64,
     tail: AtomicU64,
     head: AtomicU64,
     pub(super) open: [Entry; OPEN],
@@ -79,6 +85,7 @@ impl Ring {
             overwritten: AtomicU32::new(0),
             lost: AtomicU32::new(0),
             free: AtomicU64::new(u64::MAX),
+            left: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             head: AtomicU64::new(0),
             open: [const { Entry::new() }; OPEN],
@@ -104,10 +111,7 @@ impl Ring {
     /// The lock, if the ring is still that of `epoch`, and nobody holds it for long.
     #[inline]
     fn hold(&self, epoch: u32) -> Option<Held<'_>> {
-        let held = self
-            .lock
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if held.is_err() && !self.hold_slowly() {
+        if !self.lock() {
             if self.epoch() == epoch {
                 self.lose();
             }
@@ -115,6 +119,14 @@ impl Ring {
         }
         let held = Held(self);
         (self.epoch() == epoch).then_some(held)
+    }
+
+    #[inline]
+    fn lock(&self) -> bool {
+        let held = self
+            .lock
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        held.is_ok() || self.hold_slowly()
     }
 
     #[cold]
@@ -252,6 +264,20 @@ impl Ring {
         self.write([head.word(), at_ns, who], body);
     }
 
+    /// An entry that nobody has; if there is none, one that waits for its span to be closed; else none of the table.
+    #[inline]
+    fn take_entry(&self) -> u32 {
+        let take = |from: &AtomicU64| {
+            let bits = from.load(Ordering::Relaxed);
+            from.store(bits & bits.wrapping_sub(1), Ordering::Relaxed);
+            bits.trailing_zeros()
+        };
+        match take(&self.free) {
+            u64::BITS => take(&self.left),
+            number => number,
+        }
+    }
+
     /// A span begins; says where in the table, if there was room for it there.
     #[inline]
     pub(super) fn begin(
@@ -265,15 +291,13 @@ impl Ring {
         let words = HEAD + body.len();
         let serial = self.serial.load(Ordering::Relaxed).wrapping_add(1).max(1);
         self.serial.store(serial, Ordering::Relaxed);
-        let free = self.free.load(Ordering::Relaxed);
-        let number = free.trailing_zeros();
+        let number = self.take_entry();
         let entry = self.open.get(number as usize);
         if entry.is_none() || !self.make_room(words) {
             self.lose();
         }
         let first = self.head.load(Ordering::Relaxed);
         if let Some(entry) = entry {
-            self.free.store(free & (free - 1), Ordering::Relaxed);
             entry.started_ns.store(at_ns, Ordering::Relaxed);
             entry.busy_ns.store(0, Ordering::Relaxed);
             entry.entered_ns.store(0, Ordering::Relaxed);
@@ -357,23 +381,15 @@ impl Ring {
     /// Nobody's any more: empties it for the next request. Returns what this one has lost; `None` if
     /// somebody appends just now and does not come to an end: then it is to be tried later.
     pub(super) fn clear(&self) -> Option<Losses> {
-        let held = self
-            .lock
-            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if held.is_err() && !self.hold_slowly() {
+        if !self.lock() {
             return None;
         }
         let held = Held(self);
+        // Twice: who has read the epoch in between knows a wrong one, and who reads the new one finds no key of before.
         let epoch = self.epoch.load(Ordering::Relaxed);
         self.epoch.store(epoch.wrapping_add(1), Ordering::Release);
-        let mut taken = !self.free.load(Ordering::Relaxed);
-        while taken != 0 {
-            if let Some(entry) = self.open.get(taken.trailing_zeros() as usize) {
-                entry.key.store(0, Ordering::Release);
-            }
-            taken &= taken - 1;
-        }
-        self.free.store(u64::MAX, Ordering::Relaxed);
+        self.leave_open_ones();
+        self.epoch.store(epoch.wrapping_add(2), Ordering::Release);
         let losses = Losses {
             overwritten: self.overwritten.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
@@ -386,6 +402,47 @@ impl Ring {
         self.tail.store(head, Ordering::Release);
         drop(held);
         Some(losses)
+    }
+
+    /// Nobody finds the open spans any more, and their entries wait for them to be closed.
+    fn leave_open_ones(&self) {
+        let before = self.left.load(Ordering::Relaxed);
+        let open = !self.free.load(Ordering::Relaxed) & !before;
+        for entry in self.entries(open) {
+            entry.leave();
+        }
+        let mut left = before | open;
+        if left.count_ones() > LEFT {
+            left = lowest(open, LEFT);
+        }
+        self.left.store(left, Ordering::Relaxed);
+        self.free.store(!left, Ordering::Relaxed);
+    }
+
+    /// The span `key`, whose request is over, is closed as well: its entry at `spot` is free.
+    pub(super) fn close_left(&self, spot: Spot, key: u64) {
+        let Some(entry) = self.open.get(usize::from(spot.entry)) else {
+            return;
+        };
+        if !entry.is_left(key) || !self.lock() {
+            return;
+        }
+        let _held = Held(self);
+        let bit = 1 << spot.entry;
+        let left = self.left.load(Ordering::Relaxed);
+        if left & bit != 0 && entry.is_left(key) {
+            self.left.store(left & !bit, Ordering::Relaxed);
+            let free = self.free.load(Ordering::Relaxed);
+            self.free.store(free | bit, Ordering::Relaxed);
+        }
+    }
+
+    fn entries(&self, mut bits: u64) -> impl Iterator<Item = &Entry> {
+        std::iter::from_fn(move || {
+            let entry = self.open.get(bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(entry)
+        })
     }
 
     /// Copies what it has while others write; `None` if they were quicker than the copying each time.
@@ -410,6 +467,14 @@ impl Ring {
             lost: self.lost.load(Ordering::Relaxed),
         })
     }
+}
+
+/// The `count` lowest of `bits`.
+fn lowest(mut bits: u64, count: u32) -> u64 {
+    while bits.count_ones() > count {
+        bits &= !(1 << bits.ilog2());
+    }
+    bits
 }
 
 /// What one request has lost.

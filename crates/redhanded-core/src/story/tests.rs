@@ -177,3 +177,84 @@ fn spans_are_found_on_every_ring() {
         pool::give_back(ring);
     }
 }
+
+const ONE_THREAD: u64 = 1 << 60;
+const ANOTHER: u64 = 2 << 60;
+
+/// A thread that has found a span's entry and stands still, until the ring is another request's.
+#[test]
+fn who_enters_or_leaves_as_the_request_ends_touches_no_others_span() {
+    for was_inside in [false, true] {
+        let ring = Ring::new(0);
+        let spot = begin(&ring, 7, &Fields::new()).expect("there is room");
+        let found = ring.entry(spot.entry);
+        if was_inside {
+            found.enter(0, ONE_THREAD, 10);
+        }
+        assert!(ring.clear().is_some());
+        let next = begin(&ring, 8, &Fields::new()).expect("there is room");
+        let its = ring.entry(next.entry);
+        its.enter(0, ANOTHER, 100);
+        if was_inside {
+            found.exit(ONE_THREAD, 5_000);
+        } else {
+            found.enter(0, ONE_THREAD, 5_000);
+        }
+        its.exit(ANOTHER, 200);
+        let copied = ring.copy(ring.epoch()).expect("nobody writes");
+        let [open] = copied.open[..] else {
+            panic!("{:?}", copied.open)
+        };
+        assert_eq!((open.busy_ns, open.entered_ns), (100, 0), "{was_inside}");
+        ring.close_left(spot, 8);
+        let other = begin(&ring, 9, &Fields::new()).expect("there is room");
+        assert_ne!(other.entry, spot.entry, "it is open still");
+        ring.close_left(spot, 7);
+        let other = begin(&ring, 10, &Fields::new()).expect("there is room");
+        assert_eq!(other.entry, spot.entry);
+    }
+}
+
+#[test]
+fn spans_that_are_never_closed_leave_room_for_others() {
+    let ring = Ring::new(0);
+    for request in 0..1_000u64 {
+        let spots: Vec<_> = (1..=30)
+            .filter_map(|n| begin(&ring, request * 100 + n, &Fields::new()))
+            .collect();
+        assert_eq!(spots.len(), 30, "of request {request}");
+        for (n, spot) in (1..=30).zip(spots).skip(3) {
+            ring.end(ring.epoch(), spot, request * 100 + n, 9);
+        }
+        assert!(ring.clear().is_some());
+    }
+    for key in 1..=OPEN as u64 {
+        begin(&ring, key, &Fields::new());
+    }
+    assert!(ring.clear().is_some());
+    let all = (1..=OPEN as u64).filter(|key| begin(&ring, 100 + key, &Fields::new()).is_some());
+    assert_eq!(all.count(), OPEN, "who needs all of them has all");
+}
+
+#[test]
+fn what_was_found_before_is_nothing_in_the_next_request() {
+    let ring = pool::take().expect("there are some");
+    let key = 77_000_001;
+    let spot = begin(ring, key, &Fields::new()).expect("there is room");
+    thread::begun(key, ring, spot);
+    let found = thread::find(key).expect("it has begun");
+    assert!(
+        found
+            .target()
+            .is_some_and(|target| target.epoch == ring.epoch())
+    );
+    assert!(ring.clear().is_some());
+    assert!(found.target().is_none(), "its request is over");
+    begin(ring, key + 1, &Fields::new()).expect("there is room");
+    assert!(found.target().is_none(), "and another one has the ring");
+    // Closed late: what it had is free.
+    end(key);
+    let next = begin(ring, key + 2, &Fields::new()).expect("there is room");
+    assert_eq!(next.entry, spot.entry);
+    assert!(ring.clear().is_some());
+}

@@ -58,9 +58,21 @@ pub(super) struct Found {
     pub(super) ring: &'static Ring,
     pub(super) entry: &'static Entry,
     number: u8,
+    key: u64,
 }
 
 impl Found {
+    /// The ring, as long as it is the span's request's; `None` if that is over.
+    #[inline]
+    pub(super) fn target(self) -> Option<Target> {
+        let epoch = self.ring.epoch();
+        // Still its own after the epoch was read: still that request's.
+        (self.entry.key.load(Ordering::Acquire) == self.key).then_some(Target {
+            ring: self.ring,
+            epoch,
+        })
+    }
+
     #[inline]
     pub(super) fn spot(self) -> Spot {
         Spot {
@@ -79,6 +91,7 @@ impl Found {
             ring,
             entry,
             number,
+            key,
         })
     }
 }
@@ -241,6 +254,7 @@ impl Here {
             ring,
             entry,
             number,
+            key,
         })
     }
 
@@ -305,19 +319,15 @@ impl Here {
 #[inline]
 fn look_up(ring: &'static Ring, spot: Spot) -> Option<Found> {
     let entry = ring.entry(spot.entry);
-    let is_it = ring.index == spot.ring
-        && entry.serial() == spot.serial
-        && entry.key.load(Ordering::Relaxed) != 0;
+    // Before its number: with the key of a younger one comes the younger one's number.
+    let key = entry.key.load(Ordering::Acquire);
+    let is_it = ring.index == spot.ring && key != 0 && entry.serial() == spot.serial;
     is_it.then_some(Found {
         ring,
         entry,
         number: spot.entry,
+        key,
     })
-}
-
-/// Whether `found` is still open.
-pub(super) fn is_open(found: Found) -> bool {
-    found.entry.key.load(Ordering::Relaxed) != 0
 }
 
 /// The span `key` has begun at `spot` of `ring`, on this thread.
