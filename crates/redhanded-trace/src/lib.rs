@@ -31,6 +31,21 @@
 //! that one alone. This layer may have a filter of its own, and should where a dependency tells much
 //! at `TRACE`: what a layer without a filter lets through, `tracing` has to hand around.
 //!
+//! *And beside tokio-console?* In any order. A tokio that was built for it tells of each of its tasks, timers and channels,
+//! which is for the console, and would drive a request's own words out of the ring:
+//!
+//! ```
+//! use tracing_subscriber::filter::filter_fn;
+//! use tracing_subscriber::prelude::*;
+//! # use tracing_subscriber::registry;
+//!
+//! let ours = redhanded_trace::TraceLayer::new().with_filter(filter_fn(|of| {
+//!     !of.target().starts_with("tokio") && !of.target().starts_with("runtime")
+//! }));
+//! let stack = registry().with(ours); // and .with(console_subscriber::spawn()), before it or after
+//! # tracing::subscriber::with_default(stack, || {});
+//! ```
+//!
 //! *What is lost?* The oldest of a request that tells more than 11 KiB; of a span that is open its
 //! fields are kept. More than 64 open spans of one request have no times, and requests beyond 4,096
 //! that tell anything at the same time have no ring. All of that is counted.

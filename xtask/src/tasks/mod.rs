@@ -4,6 +4,7 @@ mod budget;
 mod callgrind;
 mod ci;
 mod clippy;
+mod console;
 mod deny;
 mod docs;
 mod e2e;
@@ -38,7 +39,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 22] = [
+pub(crate) static ALL: [Task; 23] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -47,6 +48,7 @@ pub(crate) static ALL: [Task; 22] = [
     deny::TASK,
     test::TASK,
     loom::TASK,
+    console::TASK,
     stub::TASK,
     readme::TASK,
     e2e::TASK,
