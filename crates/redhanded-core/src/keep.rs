@@ -181,9 +181,11 @@ impl Rule {
         Self { one_in }
     }
 
-    /// What lies below is kept.
+    /// What lies below is kept. In the sampler's arithmetic, which knows a ratio as a `f64`: else the ids next to the
+    /// bound were judged differently.
     fn bound(self) -> u64 {
-        (1 << BITS) / u64::from(self.one_in.max(1))
+        let ratio = 1.0 / f64::from(self.one_in.max(1));
+        (ratio * (1_u64 << BITS) as f64) as u64
     }
 
     fn keeps(self, low: u64) -> bool {
@@ -357,12 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn it_decides_as_opentelemetry_does() {
-        // Ratio 1/1000: below 2^63 / 1000 after the lowest bit is taken off.
-        let rule = Rule::one_in(1000);
-        let bound = (1_u64 << 63) / 1000;
+    fn the_bound_is_that_of_a_ratio() {
+        // That OpenTelemetry's sampler decides alike is tested beside the exporter, with the real one.
         let id = |low: u64| format!("{:016x}{low:016x}", 1);
-        assert!(rule.keeps_id(&id((bound - 1) << 1)));
-        assert!(!rule.keeps_id(&id((bound + 1) << 1)));
+        for (one_in, ratio) in [(2, 0.5_f64), (3, 1.0 / 3.0), (1000, 0.001)] {
+            let rule = Rule::one_in(one_in);
+            let bound = (ratio * 2_f64.powi(63)) as u64;
+            assert!(rule.keeps_id(&id((bound - 1) << 1 | 1)));
+            assert!(!rule.keeps_id(&id(bound << 1)));
+        }
     }
 }
