@@ -11,8 +11,10 @@ use redhanded_otlp::Otlp;
 use redhanded_report::Service;
 use redhanded_trace::TraceLayer;
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
-use tracing::{Instrument, debug, info_span};
+use tracing::{Dispatch, Instrument, debug, info_span, instrument};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry;
@@ -54,14 +56,19 @@ async fn handler(hangs: bool) {
     .await;
 }
 
+fn exporter() -> (InMemorySpanExporter, SdkTracerProvider) {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(exporter.clone())
+        .build();
+    (exporter, provider)
+}
+
 /// What both exporters have, after one request of each kind.
 fn both(elsewhere: bool) -> (Vec<SpanData>, Vec<Span>) {
     let collector = Collector::ok();
     let installed = watched(&collector, elsewhere);
-    let theirs = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(theirs.clone())
-        .build();
+    let (theirs, provider) = exporter();
     let exported = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
     let stack = registry().with(TraceLayer::new()).with(exported);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -145,4 +152,135 @@ fn without_a_word_both_would_export_them() {
     assert_eq!(finished.count(), 2);
     let ids: HashSet<_> = ours.iter().map(|span| &span.span_id).collect();
     assert_eq!(ids.len(), ours.len());
+}
+
+const REQUESTS: usize = 24;
+/// Every so many hang: of one fingerprint there are five lines a minute.
+const HANGS: usize = 6;
+const PARTS: usize = 3;
+
+/// Where its parts ran.
+type Threads = Arc<Mutex<HashSet<ThreadId>>>;
+
+#[instrument(skip_all)]
+async fn spread(hangs: bool, threads: Threads) {
+    let part = |n| tokio::spawn(part(n, hangs, threads.clone()).in_current_span());
+    for part in (0..PARTS).map(part).collect::<Vec<_>>() {
+        part.await.unwrap();
+    }
+}
+
+#[instrument(skip(threads))]
+async fn part(n: usize, hangs: bool, threads: Threads) {
+    for step in 0..10 {
+        threads.lock().unwrap().insert(std::thread::current().id());
+        debug!(step, "on some worker");
+        tokio::task::yield_now().await;
+    }
+    if hangs && n == 0 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+}
+
+/// Some of many requests at a time hang, on many workers that all have `stack`.
+fn on_many_workers(stack: Dispatch, collector: &Collector) -> (Vec<Span>, usize) {
+    let installed = watched(collector, true);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        // For as long as the thread lives, as a global stack is.
+        .on_thread_start(move || {
+            std::mem::forget(tracing::dispatcher::set_default(&stack));
+        })
+        .build()
+        .unwrap();
+    let threads = Threads::default();
+    let ask = |n: usize| {
+        let asked = Asked::new(Some(installed.engine()), "GET", "/spread");
+        let incoming = format!("00-{:032x}-b7ad6b7169203331-01", n + 1);
+        let asked = asked.header("traceparent", &incoming);
+        let work = spread(n.is_multiple_of(HANGS), threads.clone());
+        let handler = async { work.instrument(first_span()).await };
+        runtime.spawn(asked.run(handler))
+    };
+    let asked: Vec<_> = (0..REQUESTS).map(ask).collect();
+    asked
+        .into_iter()
+        .for_each(|asked| runtime.block_on(asked).unwrap());
+    drop(runtime);
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        installed.flush(Duration::from_secs(5));
+        let requests = collector.requests();
+        let ours: Vec<Span> = requests.iter().flat_map(|r| r.spans()).collect();
+        // The request's own spans come last.
+        if ours.iter().filter(|span| span.name == "GET").count() == REQUESTS / HANGS {
+            return (ours, threads.lock().unwrap().len());
+        }
+        assert!(Instant::now() < until, "{ours:#?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Of each request: what others export is whole and in its trace, each span once, below the request's own.
+fn is_whole_and_told_once(theirs: &[SpanData], ours: &[Span]) {
+    let ids: HashSet<String> = theirs
+        .iter()
+        .map(|span| span.span_context.span_id().to_string())
+        .chain(ours.iter().map(|span| hex(&span.span_id)))
+        .collect();
+    assert_eq!(ids.len(), theirs.len() + ours.len(), "two have one id");
+    for n in 0..REQUESTS {
+        let trace = format!("{:032x}", n + 1);
+        let of_it = |span: &&SpanData| span.span_context.trace_id().to_string() == trace;
+        let spans: Vec<_> = theirs.iter().filter(of_it).collect();
+        let mut names: Vec<_> = spans.iter().map(|span| span.name.as_ref()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["part", "part", "part", "request", "spread"]);
+        let named = |name: &str| *spans.iter().find(|span| span.name == name).unwrap();
+        let (request, spread) = (named("request"), named("spread"));
+        assert_eq!(spread.parent_span_id, request.span_context.span_id());
+        for part in spans.iter().filter(|span| span.name == "part") {
+            assert_eq!(part.parent_span_id, spread.span_context.span_id());
+        }
+        let ours: Vec<_> = ours.iter().filter(|s| hex(&s.trace_id) == trace).collect();
+        let mut names: Vec<_> = ours.iter().map(|span| span.name.as_str()).collect();
+        names.sort_unstable();
+        if n.is_multiple_of(HANGS) {
+            // Of the parts only the one that hung was open.
+            assert_eq!(
+                names,
+                ["GET", "part", "redhanded.caught", "request", "spread"]
+            );
+            let server = ours.iter().find(|span| span.name == "GET").unwrap();
+            assert_eq!(request.parent_span_id.to_string(), hex(&server.span_id));
+        } else {
+            assert_eq!(names, [""; 0], "they have all of it");
+        }
+        let told = |span: &&&Span| ["part", "request", "spread"].contains(&span.name.as_str());
+        for open in ours.iter().filter(told) {
+            let marked = |key: &str| open.attributes.iter().any(|a| a.key == key);
+            assert!(marked("redhanded.still_open"), "{open:#?}");
+        }
+    }
+}
+
+#[test]
+fn on_many_workers_ours_next_to_the_registry() {
+    let (theirs, provider) = exporter();
+    let exported = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
+    let stack = registry().with(TraceLayer::new()).with(exported);
+    let (ours, threads) = on_many_workers(Dispatch::new(stack), &Collector::ok());
+    assert!(threads > 1, "one worker did it all");
+    is_whole_and_told_once(&theirs.get_finished_spans().unwrap(), &ours);
+}
+
+#[test]
+fn on_many_workers_ours_outermost() {
+    let (theirs, provider) = exporter();
+    let exported = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
+    let stack = registry().with(exported).with(TraceLayer::new());
+    let (ours, threads) = on_many_workers(Dispatch::new(stack), &Collector::ok());
+    assert!(threads > 1, "one worker did it all");
+    is_whole_and_told_once(&theirs.get_finished_spans().unwrap(), &ours);
 }
