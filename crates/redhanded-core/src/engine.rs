@@ -12,7 +12,7 @@ use crate::recorder::Recorder;
 use crate::registry::{Grown, Key, Registry};
 use crate::story::{self, StoryStats};
 use crate::worker::Worker;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redhanded_capture::monotonic_ns;
 use redhanded_report::{How, Lost};
 use std::sync::OnceLock;
@@ -277,7 +277,12 @@ pub(crate) struct Counts {
     kept: AtomicU64,
     internal_errors: AtomicU64,
     evicted: AtomicU64,
+    /// Why something is lost, where somebody can do something about it; until a record has said so.
+    why: Mutex<Vec<String>>,
 }
+
+/// Reasons that wait for a record; there are no more exporters than this.
+const REASONS: usize = 8;
 
 /// What one install has seen and what it had to drop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -369,6 +374,19 @@ impl Counts {
     /// Sinks count for themselves; this is their sum.
     pub(crate) fn set_lost_events(&self, events: u64) {
         self.events.store(events, Ordering::Relaxed);
+    }
+
+    /// The next record is to say why something is lost.
+    pub(crate) fn explain(&self, why: String) {
+        let mut reasons = self.why.lock();
+        if reasons.len() < REASONS {
+            reasons.push(why);
+        }
+    }
+
+    /// What the next record is to say.
+    pub(crate) fn why_lost(&self) -> Vec<String> {
+        std::mem::take(&mut *self.why.lock())
     }
 
     pub(crate) fn evicted(&self, more: u64) {

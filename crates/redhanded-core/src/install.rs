@@ -171,9 +171,13 @@ impl Numbers {
         self.engine.start_counting();
     }
 
-    /// An export of them did not arrive: counted as `redhanded.lost` of the kind `metric_exports`.
-    pub fn count_lost_export(&self) {
+    /// An export of them did not arrive: counted as `redhanded.lost` of the kind `metric_exports`. The next record says
+    /// `why`, if that is news.
+    pub fn count_lost_export(&self, why: Option<String>) {
         self.engine.meter.lose_export();
+        if let Some(why) = why {
+            self.engine.counts.explain(why);
+        }
     }
 }
 

@@ -35,4 +35,10 @@ pub trait Sink: Send + Sync {
 
     /// How many things this sink had to drop so far.
     fn lost(&self) -> u64;
+
+    /// Why, in one sentence with what is accepted instead, if that is news and somebody can do something about it. The
+    /// next record says it among what is missing.
+    fn why_lost(&self) -> Option<String> {
+        None
+    }
 }

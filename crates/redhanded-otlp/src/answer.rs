@@ -1,5 +1,6 @@
 //! What a collector says to a request, whatever the protocol.
 
+use crate::refusal::Refusal;
 use std::time::{Duration, SystemTime};
 
 /// What became of an attempt.
@@ -10,7 +11,7 @@ pub(crate) enum Answer {
     /// Not now; perhaps after that time, if the collector named one.
     Later(Option<Duration>),
     /// Never: the collector does not want it.
-    Refused,
+    Refused(Refusal),
 }
 
 /// `rejected_spans` of an `Export…ServiceResponse`.

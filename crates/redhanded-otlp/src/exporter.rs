@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::outbox::{Outbox, Request, Tally};
 use crate::pace::Pace;
 use crate::queue::{Batch, Queue};
+use crate::refusal::Refusals;
 use crate::thread;
 use crate::transport::Transport;
-use crate::unseen::Unseen;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -27,8 +27,6 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// How long what a dead process left may lie there while the collector answers us.
 const ADOPT: Duration = Duration::from_secs(60);
-/// A bug of ours that comes back as often is here to stay: the export ends.
-const PANICS: usize = 16;
 
 /// Everything the thread needs.
 pub(crate) struct Exporter {
@@ -38,6 +36,7 @@ pub(crate) struct Exporter {
     pub(crate) outbox: Outbox,
     pub(crate) pace: Pace,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) refusals: Arc<Refusals>,
     /// When it was last looked for what dead processes left.
     pub(crate) adopted: Instant,
 }
@@ -63,15 +62,11 @@ impl Exporter {
     }
 
     fn run(&mut self, runtime: &Runtime) {
-        for _ in 0..PANICS {
-            let work = AssertUnwindSafe(|| runtime.block_on(Unseen::new(self.until_stopped())));
-            if catch_unwind(work).is_ok() {
-                break;
-            }
+        thread::work(runtime, self, Self::until_stopped, |it| {
             // Whatever it was about must not come again.
-            self.outbox.refused();
-            self.tell();
-        }
+            it.outbox.refused();
+            it.tell();
+        });
         self.queue.stop();
         let close = AssertUnwindSafe(|| self.close());
         drop(catch_unwind(close));
@@ -194,6 +189,7 @@ impl Exporter {
     fn judge(&mut self, answer: &Answer) {
         match answer {
             Answer::Taken { rejected } => {
+                self.refusals.taken();
                 self.outbox.delivered(*rejected);
                 // Those who waited for the collector as we did may be gone.
                 if self.pace.is_away() || self.adopted.elapsed() > ADOPT {
@@ -202,7 +198,8 @@ impl Exporter {
                 }
                 self.pace.answered();
             }
-            Answer::Refused => {
+            Answer::Refused(refusal) => {
+                self.refusals.refused(*refusal);
                 self.outbox.refused();
                 self.pace.answered();
             }

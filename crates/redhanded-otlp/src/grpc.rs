@@ -2,6 +2,7 @@
 //! before a message, and its answer a number in the trailers.
 
 use crate::answer::{self, Answer};
+use crate::refusal::Refusal;
 use crate::transport::Failure;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -68,14 +69,17 @@ pub(crate) async fn answer(response: Response<Incoming>) -> Result<Answer, Failu
 fn without_status(status: StatusCode) -> Answer {
     match status.as_u16() {
         429 | 502..=504 => Answer::Later(None),
-        _ => Answer::Refused,
+        status => Answer::Refused(Refusal::NotGrpc(status)),
     }
 }
 
 fn with_status(trailers: &HeaderMap, body: &[u8]) -> Answer {
     let code = trailers.get(STATUS).and_then(|code| code.to_str().ok());
-    match code.and_then(|code| code.parse::<u32>().ok()) {
-        Some(0) => Answer::Taken {
+    // Unknown, in gRPC's words.
+    let code = code.and_then(|code| code.parse::<u32>().ok()).unwrap_or(2);
+    let refused = Answer::Refused(Refusal::Grpc(code));
+    match code {
+        0 => Answer::Taken {
             // We accept no packed answers; of one that is, nothing is known.
             rejected: match body {
                 [0, _, _, _, _, message @ ..] => answer::rejected(message),
@@ -83,10 +87,10 @@ fn with_status(trailers: &HeaderMap, body: &[u8]) -> Answer {
             },
         },
         // Cancelled, deadline exceeded, aborted, out of range, unavailable, data loss.
-        Some(1 | 4 | 10 | 11 | 14 | 15) => Answer::Later(retry_info(trailers)),
+        1 | 4 | 10 | 11 | 14 | 15 => Answer::Later(retry_info(trailers)),
         // Resource exhausted: only one that says when there will be more of it comes back.
-        Some(8) => retry_info(trailers).map_or(Answer::Refused, |after| Answer::Later(Some(after))),
-        _ => Answer::Refused,
+        8 => retry_info(trailers).map_or(refused, |after| Answer::Later(Some(after))),
+        _ => refused,
     }
 }
 
@@ -164,7 +168,7 @@ mod tests {
             let expected = match code {
                 0 => Answer::Taken { rejected: 0 },
                 1 | 4 | 10 | 11 | 14 | 15 => Answer::Later(None),
-                _ => Answer::Refused,
+                _ => Answer::Refused(Refusal::Grpc(code)),
             };
             assert_eq!(bare, expected, "{code}");
             let later = with_status(&trailers(&code.to_string(), Some((2, 500_000_000))), &[]);
@@ -174,8 +178,9 @@ mod tests {
                 assert_eq!(later, expected, "{code}");
             }
         }
-        assert_eq!(with_status(&trailers("-1", None), &[]), Answer::Refused);
-        assert_eq!(with_status(&HeaderMap::new(), &[]), Answer::Refused);
+        let unknown = Answer::Refused(Refusal::Grpc(2));
+        assert_eq!(with_status(&trailers("-1", None), &[]), unknown);
+        assert_eq!(with_status(&HeaderMap::new(), &[]), unknown);
     }
 
     #[test]
@@ -183,7 +188,8 @@ mod tests {
         for garbage in ["%%%", "AAAA", "", "CgE"] {
             let mut trailers = trailers("8", None);
             trailers.insert(DETAILS, garbage.parse().unwrap());
-            assert_eq!(with_status(&trailers, &[]), Answer::Refused, "{garbage}");
+            let refused = Answer::Refused(Refusal::Grpc(8));
+            assert_eq!(with_status(&trailers, &[]), refused, "{garbage}");
         }
         let negative = with_status(&trailers("8", Some((-5, -1))), &[]);
         assert_eq!(negative, Answer::Later(Some(Duration::ZERO)));

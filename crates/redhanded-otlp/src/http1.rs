@@ -2,6 +2,7 @@
 //! an answer means.
 
 use crate::answer::{self, Answer};
+use crate::refusal::Refusal;
 use crate::transport::Failure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -40,6 +41,6 @@ pub(crate) async fn answer(response: Response<Incoming>) -> Result<Answer, Failu
             let after = after.and_then(|value| value.to_str().ok());
             Answer::Later(after.and_then(answer::retry_after))
         }
-        _ => Answer::Refused,
+        status => Answer::Refused(Refusal::Http(status.as_u16())),
     })
 }

@@ -108,6 +108,7 @@ mod otlp;
 mod outbox;
 mod pace;
 mod queue;
+mod refusal;
 mod resource;
 mod seen;
 mod server_span;

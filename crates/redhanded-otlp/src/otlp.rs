@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::outbox::{Limits, Outbox};
 use crate::pace::Pace;
 use crate::queue::{Bounds, Queue};
+use crate::refusal::Refusals;
 use crate::resource::resource;
 use crate::seen::Seen;
 use crate::signal::Signal;
@@ -33,6 +34,7 @@ use std::time::Duration;
 pub struct Otlp {
     queue: Arc<Queue>,
     gauges: Arc<Gauges>,
+    refusals: Arc<Refusals>,
     seen: Box<Mutex<Seen>>,
     url: String,
 }
@@ -171,6 +173,7 @@ impl Otlp {
         let (transport, attributes) = transport(config)?;
         let queue = Arc::new(Queue::new(Bounds::default()));
         let gauges = Arc::<Gauges>::default();
+        let refusals = Arc::<Refusals>::default();
         Exporter {
             queue: Arc::clone(&queue),
             transport: Arc::new(transport),
@@ -178,12 +181,14 @@ impl Otlp {
             outbox: Outbox::new(Limits::default(), options.spool),
             pace: Pace::new(options.longest_pause),
             gauges: Arc::clone(&gauges),
+            refusals: Arc::clone(&refusals),
             adopted: tokio::time::Instant::now(),
         }
         .start()?;
         Ok(Self {
             queue,
             gauges,
+            refusals,
             seen: Box::new(Mutex::new(Seen::new())),
             url,
         })
@@ -243,6 +248,10 @@ impl Sink for Otlp {
     /// Reports that did not arrive, and single spans that the collector rejected.
     fn lost(&self) -> u64 {
         self.queue.lost()
+    }
+
+    fn why_lost(&self) -> Option<String> {
+        self.refusals.news("spans", &self.url)
     }
 }
 

@@ -9,6 +9,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A collector that asks for more patience than this is asked all the same.
 const MOST_PATIENCE: Duration = Duration::from_secs(600);
 
+/// For how long a collector is left alone that has `asked` for it.
+pub(crate) fn patience(asked: Option<Duration>) -> Duration {
+    asked.unwrap_or_default().min(MOST_PATIENCE)
+}
+
 /// The rhythm of attempts: exponential pauses with jitter, and what the collector asks for.
 pub(crate) struct Pace {
     longest: Duration,
@@ -42,7 +47,7 @@ impl Pace {
     /// It does not; `asked` is the time that it asked for.
     pub(crate) fn failed(&mut self, asked: Option<Duration>) {
         let now = Instant::now();
-        let asked = asked.unwrap_or_default().min(MOST_PATIENCE);
+        let asked = patience(asked);
         let after = |pause: Duration| now + jittered(pause).max(asked);
         self.failed = Some(Failed {
             next: after(self.pause),

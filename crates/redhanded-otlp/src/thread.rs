@@ -1,8 +1,29 @@
 //! A thread with a runtime of its own.
 
 use crate::error::Error;
+use crate::unseen::Unseen;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use tokio::runtime::{Builder, Runtime};
+
+/// A bug of ours that comes back as often is here to stay: the export ends.
+const PANICS: usize = 16;
+
+/// Lets `it` do its `work` to the end, unseen; a panic of ours is begun anew after `panicked`.
+pub(crate) fn work<T>(
+    runtime: &Runtime,
+    it: &mut T,
+    work: impl AsyncFn(&mut T),
+    panicked: impl Fn(&mut T),
+) {
+    for _ in 0..PANICS {
+        let once = AssertUnwindSafe(|| runtime.block_on(Unseen::new(work(it))));
+        if catch_unwind(once).is_ok() {
+            break;
+        }
+        panicked(it);
+    }
+}
 
 /// Starts a thread that does `work` on a runtime of its own, and ends with it.
 pub(crate) fn start(name: &str, work: impl FnOnce(&Runtime) + Send + 'static) -> Result<(), Error> {

@@ -111,7 +111,7 @@ pub(crate) fn start_metrics(planned: Planned, installed: &Installed) -> Result<M
     let started = planned.start(
         service,
         move || source.snapshot(),
-        move || lost.count_lost_export(),
+        move |why| lost.count_lost_export(why),
     );
     started.map_err(|error| format!("metrics are not exported: {error}"))
 }

@@ -323,6 +323,11 @@ impl Clerk {
     /// Writes a line, and says in the report whether it is on disk: in the line too, as long as the disk
     /// is not about to take it.
     fn write(&mut self, report: &mut Report) {
+        let why = self.engine.counts.why_lost();
+        if !why.is_empty() {
+            let evidence = report.evidence.get_or_insert_default();
+            evidence.missing.extend(why);
+        }
         let Ok(line) = serde_json::to_vec(report) else {
             report.durable = false;
             self.engine.counts.lost_report();
@@ -351,6 +356,8 @@ impl Clerk {
         self.engine
             .counts
             .set_lost_events(self.sinks.iter().map(|s| s.lost()).sum());
+        let reasons = self.sinks.iter().filter_map(|sink| sink.why_lost());
+        reasons.for_each(|why| self.engine.counts.explain(why));
     }
 }
 

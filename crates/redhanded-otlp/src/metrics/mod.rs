@@ -14,6 +14,7 @@ mod temporality;
 use crate::config;
 use crate::error::Error;
 use crate::otlp::transport;
+use crate::refusal::Refusals;
 use crate::resource::resource;
 use crate::signal::Signal;
 use encode::Encoder;
@@ -95,8 +96,8 @@ impl MetricsExport {
 }
 
 impl Planned {
-    /// Begins to export what `source` gives, as `service`; `lost` is called for each snapshot that did not arrive. Both
-    /// are called on the thread of the export.
+    /// Begins to export what `source` gives, as `service`; `lost` is called for each snapshot that did not arrive, with one
+    /// sentence when the collector begins to refuse them. Both are called on the thread of the export.
     ///
     /// # Errors
     ///
@@ -105,7 +106,7 @@ impl Planned {
         self,
         service: &Service,
         source: impl Fn() -> Snapshot + Send + 'static,
-        lost: impl Fn() + Send + 'static,
+        lost: impl Fn(Option<String>) + Send + 'static,
     ) -> Result<MetricsExport, Error> {
         let url = self.config.endpoint.shown();
         let (transport, attributes) = transport(self.config)?;
@@ -117,6 +118,8 @@ impl Planned {
             encoder: Encoder::new(&resource(service, attributes), self.preference),
             source: Box::new(source),
             lost: Box::new(lost),
+            refusals: Refusals::default(),
+            url: url.clone(),
             not_before: None,
         }
         .start()?;

@@ -3,23 +3,17 @@
 use super::encode::Encoder;
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::thread;
+use crate::refusal::Refusals;
 use crate::transport::Transport;
-use crate::unseen::Unseen;
+use crate::{pace, thread};
 use redhanded_core::metrics::Snapshot;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
-
-/// A collector that asks for more patience than this is asked all the same.
-const MOST_PATIENCE: Duration = Duration::from_secs(600);
-/// A bug of ours that comes back as often is here to stay: the export ends.
-const PANICS: u32 = 16;
 
 /// What is known on both sides.
 #[derive(Default)]
@@ -46,7 +40,9 @@ pub(super) struct Sender {
     pub(super) interval: Duration,
     pub(super) encoder: Encoder,
     pub(super) source: Box<dyn Fn() -> Snapshot + Send>,
-    pub(super) lost: Box<dyn Fn() + Send>,
+    pub(super) lost: Box<dyn Fn(Option<String>) + Send>,
+    pub(super) refusals: Refusals,
+    pub(super) url: String,
     /// The collector has asked for patience until then.
     pub(super) not_before: Option<Instant>,
 }
@@ -86,13 +82,8 @@ impl Sender {
     /// Starts the thread; it ends after [`Shared::stop`].
     pub(super) fn start(mut self) -> Result<(), Error> {
         thread::start("redhanded-meter", move |runtime| {
-            for _ in 0..PANICS {
-                let work = AssertUnwindSafe(|| runtime.block_on(Unseen::new(self.until_stopped())));
-                if catch_unwind(work).is_ok() {
-                    break;
-                }
-                (self.lost)();
-            }
+            let panicked = |it: &mut Self| (it.lost)(None);
+            thread::work(runtime, &mut self, Self::until_stopped, panicked);
             self.shared.lock().ended = true;
             self.shared.progress.notify_all();
         })
@@ -122,7 +113,7 @@ impl Sender {
     /// One attempt with what there is now; whether it arrived. Stopping ends it.
     async fn send(&mut self) -> bool {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
-            (self.lost)();
+            (self.lost)(None);
             return false;
         }
         let encoded = self.encoder.encode(&(self.source)());
@@ -140,17 +131,18 @@ impl Sender {
             Answer::Taken { rejected } => {
                 // Rejected points would be rejected again.
                 self.encoder.delivered(encoded);
-                (0..rejected.min(1)).for_each(|_| (self.lost)());
+                self.refusals.taken();
+                (0..rejected.min(1)).for_each(|_| (self.lost)(None));
                 rejected == 0
             }
             Answer::Later(asked) => {
-                let patience = asked.unwrap_or_default().min(MOST_PATIENCE);
-                self.not_before = Some(Instant::now() + patience);
-                (self.lost)();
+                self.not_before = Some(Instant::now() + pace::patience(asked));
+                (self.lost)(None);
                 false
             }
-            Answer::Refused => {
-                (self.lost)();
+            Answer::Refused(refusal) => {
+                self.refusals.refused(refusal);
+                (self.lost)(self.refusals.news("metrics", &self.url));
                 false
             }
         }

@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use redhanded_core::sink::Sink;
+use redhanded_core::{Asked, Config, Log, install};
 use redhanded_otlp::{Export, Otlp};
 use redhanded_report::Service;
 use std::net::TcpListener;
@@ -227,6 +228,47 @@ fn a_refusal_is_not_retried() {
             "{status}"
         );
     }
+}
+
+#[test]
+fn a_refusal_is_named_once_in_the_log_beside_the_count() {
+    let no = || Say::Status(401, "WWW-Authenticate: Basic\r\n", b"secret".to_vec());
+    let collector = Collector::saying(vec![no(); 100]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("slow.jsonl");
+    let mut config = Config::new("refused");
+    config.slow_after = Duration::from_millis(50);
+    config.log = Log::Path(path.clone());
+    let otlp = with_timeout(&collector.url, 2_000);
+    let (installed, _) = install(config, vec![Box::new(otlp)]).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let hang = || {
+        let before = installed.stats().caught;
+        let waits = async {
+            while installed.stats().caught == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        runtime.block_on(Asked::new(Some(installed.engine()), "GET", "/").run(waits));
+        installed.flush(Duration::from_secs(10));
+    };
+    (0..3).for_each(|_| hang());
+    let log = std::fs::read_to_string(&path).unwrap();
+    let told = "spans were refused by http://127.0.0.1";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    let line = log.lines().find(|line| line.contains(told)).unwrap();
+    for said in [
+        "HTTP 401 Unauthorized",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "missing",
+    ] {
+        assert!(line.contains(said), "{line}");
+    }
+    assert!(!log.contains("secret"), "{log}");
+    assert!(installed.stats().lost.events >= 3);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use prost::Message;
 use redhanded_core::{BodyStage, Config, Installed, Log, install};
 use redhanded_otlp::metrics::MetricsExport;
 use redhanded_report::Service;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +34,19 @@ fn serve(installed: &Installed, route: &str, status: u16) {
 
 /// An export of `installed` as `env` wants it; and how often something was lost.
 fn export(installed: &Installed, env: &[(&str, &str)]) -> (MetricsExport, Arc<AtomicU64>) {
+    let lost = Arc::<AtomicU64>::default();
+    let counts = Arc::clone(&lost);
+    let count = move |_| {
+        counts.fetch_add(1, Ordering::SeqCst);
+    };
+    (export_telling(installed, env, count), lost)
+}
+
+fn export_telling(
+    installed: &Installed,
+    env: &[(&str, &str)],
+    lost: impl Fn(Option<String>) + Send + 'static,
+) -> MetricsExport {
     let find = |name: &str| {
         env.iter()
             .find(|(n, _)| *n == name)
@@ -41,19 +54,12 @@ fn export(installed: &Installed, env: &[(&str, &str)]) -> (MetricsExport, Arc<At
     };
     let configured = MetricsExport::from_env(find);
     assert_eq!(configured.warnings, [""; 0]);
-    let lost = Arc::<AtomicU64>::default();
-    let (numbers, counts) = (installed.numbers().clone(), Arc::clone(&lost));
+    let numbers = installed.numbers().clone();
     let mut service = Service::default();
     service.name = "shop".to_owned();
     let plan = configured.plan.unwrap();
-    let count = move || {
-        counts.fetch_add(1, Ordering::SeqCst);
-    };
-    (
-        plan.start(&service, move || numbers.snapshot(), count)
-            .unwrap(),
-        lost,
-    )
+    plan.start(&service, move || numbers.snapshot(), lost)
+        .unwrap()
 }
 
 fn request(received: &Received) -> ExportMetricsServiceRequest {
@@ -267,6 +273,31 @@ fn who_asks_for_patience_gets_it() {
         (collector.requests().len(), lost.load(Ordering::SeqCst)),
         (1, 5)
     );
+}
+
+#[test]
+fn a_refusal_is_named_once() {
+    let collector = Collector::saying(vec![Say::Status(403, "", vec![]); 3]);
+    let installed = installed();
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())];
+    let said = Arc::<Mutex<Vec<Option<String>>>>::default();
+    let hear = Arc::clone(&said);
+    let export = export_telling(&installed, &env, move |why| hear.lock().unwrap().push(why));
+    for _ in 0..3 {
+        assert!(!export.flush(PATIENCE));
+    }
+    let said = said.lock().unwrap();
+    let [Some(why), None, None] = &said[..] else {
+        panic!("{said:?}")
+    };
+    for part in [
+        "metrics were refused",
+        "/v1/metrics",
+        "HTTP 403 Forbidden",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+    ] {
+        assert!(why.contains(part), "{why}");
+    }
 }
 
 #[test]
