@@ -1,5 +1,6 @@
 //! `storm`: ten thousand requests become overdue within one second, on connections of their own, while others go
-//! on: what that costs the others, with and without redhanded, and what redhanded spends on it.
+//! on: what that costs the others, with and without redhanded, and what redhanded spends on it. The first catch of a
+//! process loads its debug information, once and however many there are: it is made before, and told by itself.
 //!
 //! `storm [REQUESTS]` measures; it starts itself as the server, once bare and once watched, in turns.
 
@@ -40,6 +41,7 @@ async fn serve(watched: bool) -> Outcome<()> {
     let dead = get(async || std::future::pending::<()>().await);
     let mut app = Router::new()
         .route("/hello", get(async || "hello"))
+        .route("/first", get(async || std::future::pending::<()>().await))
         .route("/dead", dead);
     let log = std::env::temp_dir().join(format!("redhanded-storm-{}.jsonl", std::process::id()));
     let mut redhanded = None;
@@ -192,6 +194,8 @@ impl Drop for Others {
 
 /// What one storm showed.
 struct Storm {
+    /// CPU time of redhanded's threads for the first catch, in milliseconds.
+    first_ms: f64,
     calm: f64,
     storm: f64,
     /// CPU time of redhanded's threads as a share of one core, in the window and in the second before.
@@ -203,12 +207,36 @@ struct Storm {
     rss_before_kb: u64,
 }
 
+/// Lets one request be caught, and returns the CPU time that redhanded's threads took for it in milliseconds.
+fn first_catch(server: &Server) -> Outcome<f64> {
+    let before = server.stats()?;
+    let stream = server.ask("/first")?;
+    let begun = Instant::now();
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let stats = server.stats()?;
+        if stats[2] > 0 && begun.elapsed() > SLOW_AFTER + Duration::from_secs(1) {
+            // Who hangs up is no case any more: the next look at it does not fall into the storm.
+            drop(stream);
+            return Ok((stats[3] - before[3]) as f64 / 1e6);
+        }
+        if begun.elapsed() > Duration::from_secs(30) {
+            return Err("the first one was not caught".into());
+        }
+    }
+}
+
 fn storm(kind: &str, requests: usize) -> Outcome<Storm> {
     let server = Server::start(kind)?;
     let mut connections = Vec::with_capacity(requests);
     for _ in 0..requests {
         connections.push(TcpStream::connect(server.address)?);
     }
+    let first_ms = if kind == "watched" {
+        first_catch(&server)?
+    } else {
+        0.0
+    };
     let others = Others::begin(server.address);
     others.rate(Duration::from_millis(500));
     let at_first = server.stats()?;
@@ -233,6 +261,7 @@ fn storm(kind: &str, requests: usize) -> Outcome<Storm> {
         ns as f64 / 1e3 / (rate * WINDOW.as_secs_f64())
     };
     Ok(Storm {
+        first_ms,
         calm,
         storm,
         ours: share(&at_storm, &after),
@@ -256,10 +285,11 @@ fn measure(requests: usize) -> Outcome<()> {
             let seen = storm(kind, requests)?;
             let s = &seen.stats;
             println!(
-                "{kind:8} /hello a second: calm {:6.0}, storm {:6.0}, ratio {:.3} | ours: calm {:5.2} %, storm {:5.2} % of a core | app per answer: calm {:5.1} us, storm {:5.1} us | caught {}, repeats {}, lines {} | RSS {} -> {} KiB",
+                "{kind:8} /hello a second: calm {:6.0}, storm {:6.0}, ratio {:.3} | ours: first catch {:3.0} ms, calm {:5.2} %, storm {:5.2} % of a core | app per answer: calm {:5.1} us, storm {:5.1} us | caught {}, repeats {}, lines {} | RSS {} -> {} KiB",
                 seen.calm,
                 seen.storm,
                 seen.storm / seen.calm,
+                seen.first_ms,
                 100.0 * seen.ours_calm,
                 100.0 * seen.ours,
                 seen.app_us.0,

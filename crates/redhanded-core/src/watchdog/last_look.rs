@@ -83,7 +83,7 @@ impl Watchdog {
         slot.rearm(u64::MAX);
         slot.set_ended_ns(0);
         let copied = slot.facts.read();
-        let route = route_of(&copied);
+        let route = route_of(&slot.facts);
         let mut case = OpenCase::new(slot, family::id_of(slot), copied, route, now_ns);
         case.at_shutdown = true;
         self.open.push(case);

@@ -29,7 +29,6 @@ mod trouble;
 mod wedged;
 
 use crate::case::{Case, Ended, Message};
-use crate::copied::kind;
 use crate::engine::{Engine, nanos};
 use crate::family;
 use crate::memory;
@@ -54,15 +53,16 @@ use redhanded_capture::{monotonic_ns as now_ns, thread_cpu_ns};
 use redhanded_report::Event;
 use standing::{Pace, StandingPolls};
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, SystemTime};
-use storm::Storm;
+use storm::{Storm, route_of};
 use wedged::WorkerLooks;
 
 /// While a look is under way.
 const LOOKING_NS: u64 = 1_000_000;
+/// While requests become overdue that are only counted, as nearly all of a storm's are: so many at a time cost less.
+const STORM_NS: u64 = 10_000_000;
 /// Without a request in flight it keeps on for so long before it parks.
 const LINGER_NS: u64 = 1_000_000_000;
 /// With a listener it parks for no longer than that: its queue has to be looked at.
@@ -97,6 +97,8 @@ pub(crate) struct Watchdog {
     /// Time between two rounds with nothing special going on.
     round_ns: u64,
     idle_since_ns: Option<u64>,
+    /// In this round somebody was overdue whose like had been looked at often enough.
+    passed_over: bool,
     prepared: bool,
     /// Progress of bodies, and since when there was no more of it.
     progress: HashMap<Key, Progress>,
@@ -181,6 +183,7 @@ impl Watchdog {
             pace: open_case::pace(shortest_ns),
             round_ns: (shortest_ns / 8).clamp(5_000_000, 100_000_000),
             idle_since_ns: None,
+            passed_over: false,
             prepared: false,
             progress: HashMap::new(),
             recorded_ns: 0,
@@ -367,15 +370,18 @@ impl Watchdog {
         let opened = self.open_case(slot, now_ns);
         if !opened {
             self.engine.counts.repeat();
-            self.count(&slot.facts.read(), Judged::Unlooked);
+            self.passed_over = true;
+            // In a storm of thousands nothing of them is copied for nobody.
+            if self.engine.meter.counted().is_some() {
+                self.count(&slot.facts.read(), Judged::Unlooked);
+            }
         }
         opened
     }
 
     /// Opens a case; `false` when its like were looked at enough for now.
     fn open_case(&mut self, slot: &'static Slot, now_ns: u64) -> bool {
-        let copied = slot.facts.read();
-        let route = route_of(&copied);
+        let route = route_of(&slot.facts);
         if self.open.len() >= OPEN_CASES {
             self.storm.pass(route, now_ns);
             return false;
@@ -383,7 +389,7 @@ impl Watchdog {
         if !self.storm.may_look(route, now_ns) {
             return false;
         }
-        let id = family::id_of(slot);
+        let (id, copied) = (family::id_of(slot), slot.facts.read());
         self.open
             .push(OpenCase::new(slot, id, copied, route, now_ns));
         true
@@ -555,6 +561,7 @@ impl Watchdog {
     }
 
     fn next(&mut self, now_ns: u64, earliest_ns: Option<u64>) -> Next {
+        let passed_over = std::mem::take(&mut self.passed_over);
         if self.open.iter().any(|c| c.gathering.is_some()) {
             return Next::At(now_ns + LOOKING_NS);
         }
@@ -563,10 +570,9 @@ impl Watchdog {
         let idle = quiet && (earliest_ns.is_none() || !self.engine.registry.any_live());
         if !idle {
             self.idle_since_ns = None;
-            return Next::At(
-                (now_ns + self.round_ns)
-                    .min(earliest_ns.unwrap_or(u64::MAX).max(now_ns + LOOKING_NS)),
-            );
+            let soonest_ns = now_ns + if passed_over { STORM_NS } else { LOOKING_NS };
+            let due_ns = earliest_ns.unwrap_or(u64::MAX).max(soonest_ns);
+            return Next::At((now_ns + self.round_ns).min(due_ns));
         }
         // Nobody is in flight: what is remembered of requests is of no use to anybody.
         self.progress.clear();
@@ -581,14 +587,4 @@ impl Watchdog {
         }
         Next::At(now_ns + self.round_ns)
     }
-}
-
-/// What a request is counted by before anything is known of it: its route, else its path.
-fn route_of(copied: &[Fact]) -> u64 {
-    let find = |kind| copied.iter().find(|f| f.kind == kind);
-    let mut hasher = DefaultHasher::new();
-    if let Some(fact) = find(kind::ROUTE).or_else(|| find(kind::TARGET)) {
-        fact.bytes.split(|b| *b == b'?').next().hash(&mut hasher);
-    }
-    hasher.finish()
 }

@@ -1,6 +1,10 @@
 //! A dead database makes every request overdue at once: evidence for the first few, counts for all.
 
+use crate::copied::kind;
+use crate::registry::FactsArena;
+use crate::sync::Ordering;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 
 /// Requests that are looked at per second, over all routes and on one.
 const LOOKS_A_SECOND: u32 = 50;
@@ -49,6 +53,19 @@ pub(super) struct Booked {
     pub(super) line: bool,
 }
 
+impl Route {
+    /// Counts a request that is not looked at.
+    fn pass(&mut self, fingerprints: &mut HashMap<u64, Fingerprint>, now_ns: u64) {
+        match self.fingerprint.and_then(|f| fingerprints.get_mut(&f)) {
+            Some(fingerprint) => {
+                fingerprint.occurrences += 1;
+                fingerprint.seen_ns = now_ns;
+            }
+            None => self.unbooked += 1,
+        }
+    }
+}
+
 impl Storm {
     /// Whether a request on `route` that has become overdue may be looked at. If not, it is counted
     /// for what the last look on its route found.
@@ -69,23 +86,14 @@ impl Storm {
             entry.looks += 1;
             return true;
         }
-        self.pass(route, now_ns);
+        entry.pass(&mut self.fingerprints, now_ns);
         false
     }
 
     /// Counts a request on `route` that is not looked at for what the last look there found.
     pub(super) fn pass(&mut self, route: u64, now_ns: u64) {
         let entry = self.routes.entry(route).or_default();
-        match entry
-            .fingerprint
-            .and_then(|f| self.fingerprints.get_mut(&f))
-        {
-            Some(fingerprint) => {
-                fingerprint.occurrences += 1;
-                fingerprint.seen_ns = now_ns;
-            }
-            None => entry.unbooked += 1,
-        }
+        entry.pass(&mut self.fingerprints, now_ns);
     }
 
     /// Books a look on `route` that found `fingerprint`.
@@ -131,6 +139,31 @@ impl Storm {
     }
 }
 
+/// What a request is counted by before anything is known of it: its route, else its path. Copies nothing: in a storm
+/// it is all that is read of most.
+pub(super) fn route_of(facts: &FactsArena) -> u64 {
+    let (mut route, mut target) = (None, None);
+    facts.each(|head, words| match head as u8 {
+        kind::ROUTE => route = route.or(Some((head, words))),
+        kind::TARGET => target = target.or(Some((head, words))),
+        _ => {}
+    });
+    let mut hasher = DefaultHasher::new();
+    let (head, words) = route.or(target).unwrap_or_default();
+    let mut left = (head >> 8 & 0xff_ffff) as usize;
+    for word in words {
+        let bytes = word.load(Ordering::Relaxed).to_le_bytes();
+        let bytes = bytes.get(..left).unwrap_or(&bytes);
+        left -= bytes.len();
+        let path = bytes.split(|b| *b == b'?').next().unwrap_or_default();
+        hasher.write(path);
+        if path.len() < bytes.len() {
+            break;
+        }
+    }
+    hasher.finish()
+}
+
 /// Keeps a map bounded: the less valuable half goes when it is full. Returns how many that were.
 fn trim<V>(map: &mut HashMap<u64, V>, value: impl Fn(&V) -> (u64, u64)) -> u64 {
     if map.len() < REMEMBERED {
@@ -166,6 +199,28 @@ mod tests {
         assert!(!storm.book(1, 77, 2 * SECOND_NS).line, "same minute");
         assert!(storm.book(1, 77, 61 * SECOND_NS).line, "next minute");
         assert_eq!(storm.occurrences(77), 10_002);
+    }
+
+    #[test]
+    fn a_request_is_counted_by_its_route_and_without_one_by_its_path() {
+        let of = |records: &[(u8, &str)]| {
+            let arena = FactsArena::new();
+            let mut facts = arena.rewrite();
+            for (kind, text) in records {
+                facts.put(*kind, text.as_bytes(), 512);
+            }
+            facts.done();
+            route_of(&arena)
+        };
+        let target = |text| of(&[(kind::METHOD, "GET"), (kind::TARGET, text)]);
+        assert_eq!(target("/notices/17?page=2"), target("/notices/17?page=3"));
+        assert_eq!(target("/notices/17?page=2"), target("/notices/17"));
+        assert_ne!(target("/notices/17"), target("/notices/18"));
+        assert_ne!(target("/notices/a"), target("/notices/ab"));
+        let routed = |text| of(&[(kind::TARGET, text), (kind::ROUTE, "/notices/{id}")]);
+        assert_eq!(routed("/notices/17"), routed("/notices/18"));
+        assert_ne!(routed("/notices/17"), target("/notices/17"));
+        assert_eq!(of(&[]), of(&[(kind::METHOD, "GET")]));
     }
 
     #[test]
