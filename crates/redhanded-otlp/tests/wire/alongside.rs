@@ -21,9 +21,9 @@ use tracing_subscriber::registry;
 
 const INCOMING: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn watched(collector: &Collector, elsewhere: bool) -> Installed {
+fn watched(collector: &Collector, elsewhere: bool, slow_after: Duration) -> Installed {
     let mut config = Config::new("alongside");
-    config.slow_after = Duration::from_millis(150);
+    config.slow_after = slow_after;
     config.log = Log::Nowhere;
     config.keep_one_in = 1;
     config.spans_exported_elsewhere = elsewhere;
@@ -67,7 +67,7 @@ fn exporter() -> (InMemorySpanExporter, SdkTracerProvider) {
 /// What both exporters have, after one request of each kind.
 fn both(elsewhere: bool) -> (Vec<SpanData>, Vec<Span>) {
     let collector = Collector::ok();
-    let installed = watched(&collector, elsewhere);
+    let installed = watched(&collector, elsewhere, Duration::from_millis(150));
     let (theirs, provider) = exporter();
     let exported = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
     let stack = registry().with(TraceLayer::new()).with(exported);
@@ -158,6 +158,8 @@ const REQUESTS: usize = 24;
 /// Every so many hang: of one fingerprint there are five lines a minute.
 const HANGS: usize = 6;
 const PARTS: usize = 3;
+/// What does not hang is not late with this, on a busy machine either.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Where its parts ran.
 type Threads = Arc<Mutex<HashSet<ThreadId>>>;
@@ -178,13 +180,13 @@ async fn part(n: usize, hangs: bool, threads: Threads) {
         tokio::task::yield_now().await;
     }
     if hangs && n == 0 {
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::time::sleep(SLOW_AFTER * 2).await;
     }
 }
 
 /// Some of many requests at a time hang, on many workers that all have `stack`.
 fn on_many_workers(stack: Dispatch, collector: &Collector) -> (Vec<Span>, usize) {
-    let installed = watched(collector, true);
+    let installed = watched(collector, true, SLOW_AFTER);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
@@ -245,6 +247,8 @@ fn is_whole_and_told_once(theirs: &[SpanData], ours: &[Span]) {
         }
         let ours: Vec<_> = ours.iter().filter(|s| hex(&s.trace_id) == trace).collect();
         let mut names: Vec<_> = ours.iter().map(|span| span.name.as_str()).collect();
+        // A later look may have found out more.
+        names.retain(|name| *name != "redhanded.updated");
         names.sort_unstable();
         if n.is_multiple_of(HANGS) {
             // Of the parts only the one that hung was open.

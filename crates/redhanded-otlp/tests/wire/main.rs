@@ -14,7 +14,6 @@ mod grpc;
 #[cfg(feature = "grpc")]
 mod grpc_collector;
 mod metrics;
-mod ratio;
 mod spans;
 mod spool;
 #[cfg(all(feature = "grpc", feature = "tls"))]
