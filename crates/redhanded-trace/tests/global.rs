@@ -23,6 +23,7 @@ fn a_global_stack() {
         assert_eq!(texts(&evidence), [""; 0]);
     }
     registry().with(TraceLayer::new()).init();
+    debug!("of no request, and of an install that has no second one yet");
     let after = common::watch_after(Duration::from_millis(1500));
     for (watch, path) in [(&before, "/earlier"), (&after, "/later")] {
         let evidence = watch.hang(path, |go_on| async move {

@@ -165,6 +165,7 @@ fn spans_are_found_on_every_ring() {
             thread::begun(inner, ring, spot.expect("there is room"));
             enter(inner);
         }
+        follows(key + 50_000, key);
         for inner in [key + 50_000, key] {
             exit(inner);
             end(inner);
@@ -173,6 +174,9 @@ fn spans_are_found_on_every_ring() {
         let reading = Reading::of(&copied.words);
         assert_eq!(reading.spans.len(), 2, "ring {}", ring.index);
         assert!(reading.spans.values().all(|span| span.ended_ns.is_some()));
+        let links: Vec<_> = reading.spans.values().map(|span| &span.links[..]).collect();
+        let first = reading.spans.values().next().map_or(0, |span| span.number);
+        assert_eq!(links, [&[][..], &[Link { number: first }][..]]);
         assert!(copied.open.is_empty());
         pool::give_back(ring);
     }

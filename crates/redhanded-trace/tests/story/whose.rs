@@ -66,6 +66,14 @@ fn a_span_may_be_entered_on_another_thread() {
     for event in &evidence.events {
         assert_eq!(event.span.as_deref(), Some("shared"));
     }
+    // Both have left it.
+    let shared = &evidence.spans[0];
+    assert!(
+        shared
+            .busy_ms
+            .is_some_and(|busy| busy < shared.age_ms / 2.0),
+        "{shared:?}"
+    );
 }
 
 #[test]
