@@ -14,6 +14,7 @@ mod file;
 mod gate;
 mod header;
 pub(crate) mod note;
+mod places;
 mod sync;
 mod walk;
 

@@ -177,13 +177,13 @@ impl Engine {
         };
         let mut facts = slot.facts.rewrite();
         let route = fill(slot, &mut facts);
-        facts.done();
+        let kinds = facts.done();
         if let Some(route) = route {
             if !worker.pace.passes(route) {
                 self.pick(slot, &worker.pace, route);
             }
             if let Some(recorder) = &self.recorder {
-                recorder.begin(slot);
+                recorder.begin(slot, kinds);
             }
         }
         slot.open();

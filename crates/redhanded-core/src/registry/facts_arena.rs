@@ -7,6 +7,7 @@
 //! The arena is a sequence of records: one word of header (kind, bytes kept, bytes there were),
 //! then the bytes, eight to a word.
 
+use crate::copied::kind;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Words in an arena: 1 KiB.
@@ -46,6 +47,7 @@ impl FactsArena {
         Writer {
             arena: self,
             used: 0,
+            kinds: 0,
         }
     }
 
@@ -54,6 +56,7 @@ impl FactsArena {
         Writer {
             arena: self,
             used: self.used.load(Ordering::Relaxed) as usize,
+            kinds: 0,
         }
     }
 
@@ -71,6 +74,17 @@ impl FactsArena {
     pub(crate) fn words(&self) -> &[AtomicU64] {
         let used = self.used.load(Ordering::Acquire) as usize;
         self.words.get(..used).unwrap_or_default()
+    }
+
+    /// How many words are used.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire) as usize
+    }
+
+    /// All of the room, of which [`words`](Self::words) are used.
+    #[inline]
+    pub(crate) fn room(&self) -> &[AtomicU64; WORDS] {
+        &self.words
     }
 
     /// Whether there is a record of that kind; reads no bytes.
@@ -118,6 +132,22 @@ pub(crate) fn facts_in(words: &[u64]) -> Vec<Fact> {
     records.collect()
 }
 
+/// The records at the beginning of `words`, each as its word of header and its body.
+pub(crate) fn facts_at(mut words: &[AtomicU64]) -> impl Iterator<Item = (u64, &[AtomicU64])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = words.split_first()?;
+        let head = head.load(Ordering::Relaxed);
+        let (body, after) = rest.split_at_checked(kept(head).div_ceil(8))?;
+        words = after;
+        Some((head, body))
+    })
+}
+
+/// Bytes that a record has.
+pub(crate) fn kept(head: u64) -> usize {
+    (head >> 8 & 0xff_ffff) as usize
+}
+
 /// The records in `words`, each as its word of header and its body.
 pub(crate) fn records_in(mut words: &[u64]) -> impl Iterator<Item = (u64, &[u64])> {
     std::iter::from_fn(move || {
@@ -134,6 +164,8 @@ pub(crate) fn records_in(mut words: &[u64]) -> impl Iterator<Item = (u64, &[u64]
 pub(crate) struct Writer<'a> {
     arena: &'a FactsArena,
     used: usize,
+    /// One bit for each kind below [`HEADER`](kind::HEADER) that was put.
+    kinds: u32,
 }
 
 impl Writer<'_> {
@@ -163,6 +195,9 @@ impl Writer<'_> {
         {
             word.store(short_word(rest), Ordering::Relaxed);
         }
+        if kind < kind::HEADER {
+            self.kinds |= 1 << kind;
+        }
         self.used += 1 + kept.div_ceil(8);
         kept
     }
@@ -177,10 +212,11 @@ impl Writer<'_> {
         self.used += used.min(room.len());
     }
 
-    /// Everything is written.
+    /// Everything is written; which kinds, one bit each, but for headers.
     #[inline]
-    pub(crate) fn done(self) {
+    pub(crate) fn done(self) -> u32 {
         self.arena.used.store(self.used as u32, Ordering::Release);
+        self.kinds
     }
 }
 

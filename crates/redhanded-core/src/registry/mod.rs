@@ -14,7 +14,9 @@ mod records;
 mod slot;
 
 pub(crate) use extra::{CHILDREN, Extra, Label};
-pub(crate) use facts_arena::{ARENA_WORDS, Fact, FactsArena, Kind, Writer, facts_in, records_in};
+pub(crate) use facts_arena::{
+    ARENA_WORDS, Fact, FactsArena, Kind, Writer, facts_at, facts_in, kept, records_in,
+};
 pub(crate) use free_list::{FreeList, Link, Linked};
 pub(crate) use handshake::{After, Handshake};
 pub(crate) use memory::{Grown, WORTH_TELLING};

@@ -184,6 +184,25 @@ impl Records {
     }
 }
 
+/// Copies words with their checksum, four at a time.
+#[inline(always)]
+fn copy(from: &[crate::sync::AtomicU64], to: &[AtomicU64], mut check: Check) -> Check {
+    let one = |check: Check, from: &crate::sync::AtomicU64, to: &AtomicU64| {
+        let word = from.load(Ordering::Relaxed);
+        to.store(word, Ordering::Relaxed);
+        check.with(word)
+    };
+    let ((fours, last), (to_fours, to_last)) = (from.as_chunks::<4>(), to.as_chunks::<4>());
+    for ([a, b, c, d], [to_a, to_b, to_c, to_d]) in fours.iter().zip(to_fours) {
+        check = one(one(check, a, to_a), b, to_b);
+        check = one(one(check, c, to_c), d, to_d);
+    }
+    for (from, to) in last.iter().zip(to_last) {
+        check = one(check, from, to);
+    }
+    check
+}
+
 #[inline]
 fn swap(record: &Record, before: u64, writing: u64) -> bool {
     let state = &record[asked::STATE];
@@ -207,7 +226,7 @@ impl Claimed {
 
     /// From now on the request is in flight, for whoever reads the file.
     #[inline]
-    pub(crate) fn publish(self, facts: Facts<'_>) {
+    pub(crate) fn publish(self, facts: &Facts<'_>) {
         let (length, [sum, sums]) = facts.finish();
         self.record[asked::USED].store(length, Ordering::Relaxed);
         self.record[asked::CHECK].store(sum, Ordering::Relaxed);
@@ -236,18 +255,15 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Takes a fact over as it is, its head and the words of its bytes. One that does not fit is left out.
-    #[inline]
-    pub(crate) fn copy(&mut self, fact: &[crate::sync::AtomicU64]) {
-        let Some((to, room)) = self.room.split_at_checked(fact.len()) else {
-            return;
+    /// Takes facts over as they are, heads and the words of their bytes. What does not fit is left out.
+    #[inline(always)]
+    pub(crate) fn copied(mut self, facts: &[crate::sync::AtomicU64]) -> Self {
+        let Some((to, room)) = self.room.split_at_checked(facts.len()) else {
+            return self;
         };
         self.room = room;
-        self.check = fact.iter().zip(to).fold(self.check, |check, (from, to)| {
-            let word = from.load(Ordering::Relaxed);
-            to.store(word, Ordering::Relaxed);
-            check.with(word)
-        });
+        self.check = copy(facts, to, self.check);
+        self
     }
 
     /// A fact of `bytes`, of which there were `total`; cut where room ends.
