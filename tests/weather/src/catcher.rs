@@ -1,12 +1,11 @@
 //! The process that catches, seen from outside.
 
+use crate::talk::{Hear, Talk};
 use crate::{PATIENCE, until};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::process::Command;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 /// Lines by event and id, and how often each is there.
@@ -25,66 +24,24 @@ pub struct Told {
 
 /// A running `catcher`; dropping it ends its process.
 #[derive(Debug)]
-pub struct Catcher {
-    child: Child,
-    commands: Option<ChildStdin>,
-    told: Arc<Mutex<Told>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-/// A program that is built beside this one.
-pub fn sibling(name: &str) -> PathBuf {
-    let here = std::env::current_exe().expect("a program has a path");
-    let found = here
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join(name));
-    found
-        .into_iter()
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("{name} is not built beside {}", here.display()))
-}
+pub struct Catcher(Talk<Told>);
 
 impl Catcher {
     /// Starts one that logs to `log`, by `command`, such as `nsenter …`, whose arguments it becomes.
-    pub fn start(mut command: Command, log: &Path, more: &[&str]) -> Self {
-        let mut child = command
-            .arg(sibling("catcher"))
-            .arg(log)
-            .args(more)
-            .env("REDHANDED_LOG", "warn")
-            .env_remove("REDHANDED_SLOW_LOG")
-            .env_remove("REDHANDED_SLOW_AFTER")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it is built");
-        let told: Arc<Mutex<Told>> = Arc::default();
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let heard = told.clone();
-        let reader = std::thread::spawn(move || {
-            for line in stdout.split(b'\n').map_while(Result::ok) {
-                heard.lock().expect("no panic").hear(&line);
-            }
-        });
-        Self {
-            commands: child.stdin.take(),
-            child,
-            told,
-            reader: Some(reader),
-        }
+    pub fn start(command: Command, log: &Path, more: &[&str]) -> Self {
+        Self(Talk::start(command, "catcher", |command| {
+            command.arg(log).args(more)
+        }))
     }
 
     /// What it was told so far.
     pub fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().expect("no panic")
+        self.0.heard()
     }
 
     /// Sends a command.
     pub fn say(&mut self, command: &str) {
-        let stdin = self.commands.as_mut().expect("it is not dropped");
-        writeln!(stdin, "{command}").expect("it listens");
+        self.0.say(command);
     }
 
     /// Sends a command and waits for the answer, a line that begins with the word `answer`.
@@ -132,30 +89,14 @@ impl Catcher {
     }
 
     /// Kills it as `kill -9` does; what it was told until then.
-    pub fn kill(mut self) -> Told {
-        self.end();
-        self.told().clone()
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+    pub fn kill(self) -> Told {
+        self.0.kill()
     }
 }
 
-impl Drop for Catcher {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl Told {
+impl Hear for Told {
     /// A line that the kill has cut tells nothing.
-    fn hear(&mut self, line: &[u8]) {
-        let line = String::from_utf8_lossy(line).into_owned();
+    fn hear(&mut self, line: String) {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["line", event, id, durable, "."] => {
                 let line = (event.to_owned(), id.to_owned());
@@ -169,7 +110,9 @@ impl Told {
             _ => self.answers.push(line),
         }
     }
+}
 
+impl Told {
     /// Joins what another process was told.
     pub fn extend(&mut self, other: Self) {
         self.durable.extend(other.durable);

@@ -1,13 +1,12 @@
 //! The process that dies, seen from outside, and what it leaves in its flight recorder.
 
-use crate::{PATIENCE, sibling, until};
+use crate::talk::{Hear, Talk};
+use crate::{PATIENCE, until};
 use redhanded::report::recorder::{Recording, read};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::MutexGuard;
 
 /// What a doomed process has said.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +21,7 @@ pub struct Said {
 
 /// A running `doomed`; dropping it ends its process.
 #[derive(Debug)]
-pub struct Doomed {
-    child: Child,
-    commands: Option<ChildStdin>,
-    said: Arc<Mutex<Said>>,
-    reader: Option<JoinHandle<()>>,
-}
+pub struct Doomed(Talk<Said>);
 
 /// Log and flight recorder of processes that follow one another.
 #[derive(Clone, Debug)]
@@ -57,51 +51,29 @@ impl Files {
 
 impl Doomed {
     /// Starts one by `command`, such as `env`, whose arguments it becomes.
-    pub fn start(mut command: Command, files: &Files, first: u64, more: &[&str]) -> Self {
-        let mut child = command
-            .arg(sibling("doomed"))
-            .args([&files.log, &files.recorder])
-            .arg(first.to_string())
-            .args(more)
-            .env("REDHANDED_LOG", "warn")
-            .env_remove("REDHANDED_SLOW_LOG")
-            .env_remove("REDHANDED_SLOW_AFTER")
-            .env_remove("REDHANDED_FLIGHT_RECORDER")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it is built");
-        let said: Arc<Mutex<Said>> = Arc::default();
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let heard = said.clone();
-        let reader = std::thread::spawn(move || {
-            for line in stdout.split(b'\n').map_while(Result::ok) {
-                heard.lock().expect("no panic").hear(&line);
-            }
-        });
-        Self {
-            commands: child.stdin.take(),
-            child,
-            said,
-            reader: Some(reader),
-        }
+    pub fn start(command: Command, files: &Files, first: u64, more: &[&str]) -> Self {
+        Self(Talk::start(command, "doomed", |command| {
+            command
+                .args([&files.log, &files.recorder])
+                .arg(first.to_string())
+                .args(more)
+                .stderr(Stdio::null())
+        }))
     }
 
     /// What it said so far.
     pub fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().expect("no panic")
+        self.0.heard()
     }
 
     /// Its process id, if `command` has become it.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
 
     /// Sends a command.
     pub fn say(&mut self, command: &str) {
-        let stdin = self.commands.as_mut().expect("it is not dropped");
-        writeln!(stdin, "{command}").expect("it listens");
+        self.0.say(command);
     }
 
     /// Waits until what it said is `enough`.
@@ -120,38 +92,19 @@ impl Doomed {
 
     /// Waits until it has died, by itself; how.
     #[track_caller]
-    pub fn death(mut self) -> (ExitStatus, Said) {
-        let status = until(PATIENCE, || self.child.try_wait().ok().flatten());
-        let status = status.expect("it dies");
-        self.end();
-        (status, self.said().clone())
+    pub fn death(self) -> (ExitStatus, Said) {
+        self.0.death()
     }
 
     /// Kills it as `kill -9` does; what it had said.
-    pub fn kill(mut self) -> Said {
-        self.end();
-        self.said().clone()
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+    pub fn kill(self) -> Said {
+        self.0.kill()
     }
 }
 
-impl Drop for Doomed {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl Said {
+impl Hear for Said {
     /// A line that the kill has cut tells nothing.
-    fn hear(&mut self, line: &[u8]) {
-        let line = String::from_utf8_lossy(line).into_owned();
+    fn hear(&mut self, line: String) {
         let Some(whole) = line.strip_suffix(" .").or_else(|| line.strip_suffix('.')) else {
             return;
         };
@@ -173,7 +126,9 @@ impl Said {
             }
         }
     }
+}
 
+impl Said {
     /// Ids and numbers of the requests that were caught with a durable line.
     pub fn caught(&self) -> impl Iterator<Item = (&str, u64)> {
         let caught = self.lines.iter().filter(|(event, ..)| event == "caught");

@@ -96,6 +96,13 @@ impl Place {
         self.run("mount -o loop image disk");
     }
 
+    /// What would be found on the disk if the power went now: a copy of what its image has, mounted as `after`. What was never
+    /// written to the disk is in the kernel's memory, and not there. Whoever writes to it must be stopped meanwhile.
+    pub fn cut_power(&self) -> PathBuf {
+        self.run("mkdir after; cp --sparse=always image copy; mount -o loop copy after");
+        self.directory.path().join("after")
+    }
+
     /// Takes it away, whoever has files open on it.
     pub fn unmount(&self) {
         self.run("umount --lazy disk");

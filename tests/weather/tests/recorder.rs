@@ -5,8 +5,11 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+use redhanded::report::recorder::{Recording, read};
 use redhanded::report::{Event, Report};
-use redhanded_weather::{Doomed, Files, MemoryGroup, Said, number_in, sibling};
+use redhanded_weather::{
+    Doomed, Files, MemoryGroup, PATIENCE, Place, Said, number_in, sibling, until,
+};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -273,8 +276,56 @@ fn a_full_disk_is_an_error_at_the_start_and_no_bus_error_later() {
     assert!(filled.is_err(), "the disk is full");
     fits.say("rest /young 400");
     fits.wait(|said| said.in_flight.len() == 400);
-    let recording =
-        redhanded::report::recorder::read(&fs::read(format!("{root}/requests.rh")).unwrap())
-            .unwrap();
+    let recording = read(&fs::read(format!("{root}/requests.rh")).unwrap()).unwrap();
     assert_eq!(recording.requests.len(), 400);
+}
+
+/// A disk of its own, whose image is copied as it is: what was not synced is in the kernel's memory, and not in the copy.
+#[test]
+fn what_was_there_at_the_last_sync_survives_a_power_cut() {
+    let Some(place) = Place::new() else {
+        return;
+    };
+    place.make_disk();
+    place.mount_disk();
+    let files = Files::at(&place.disk());
+    // The log is on the same disk; only the recorder is of interest here.
+    let more = ["--records", "64", "--sync-every", "20"];
+    let mut doomed = Doomed::start(place.command(), &files, 0, &more);
+    doomed.say("rest /young 3");
+    doomed.wait(|said| said.in_flight.len() == 3);
+    let live = || read(&fs::read(place.seen(&files.recorder)).unwrap()).unwrap();
+    let synced = until(PATIENCE, || {
+        let recording = live();
+        let youngest = recording
+            .requests
+            .iter()
+            .map(|request| request.started_ns)
+            .max()?;
+        // A record is written a moment after its request began.
+        (recording.header.synced_ns > youngest + 100_000_000).then_some(recording)
+    });
+    let synced = synced.expect("it says that it has synced");
+    // Not a byte is written from here on.
+    let pid = doomed.pid().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-STOP", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let after = place.cut_power().join(files.recorder.file_name().unwrap());
+    let left = read(&fs::read(place.seen(&after)).unwrap()).unwrap();
+    let urls = |recording: &Recording| {
+        let requests = recording.requests.iter();
+        requests.map(|request| request.asked()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        urls(&left),
+        urls(&synced),
+        "all that was in flight at the sync"
+    );
+    assert_eq!((left.requests.len(), left.torn), (3, 0));
+    assert_eq!(left.header.made_ns, synced.header.made_ns);
 }

@@ -1,7 +1,7 @@
 //! A process with a flight recorder that dies, by somebody else's hand or by its own.
 //!
 //! ```text
-//! doomed LOG RECORDER FIRST [--records N] [--all-out]
+//! doomed LOG RECORDER FIRST [--records N] [--sync-every MS] [--all-out]
 //! ```
 //!
 //! Its requests are numbered from FIRST on. Reads `rest ROUTE N` (begins N requests that do not end), `flush MS` and `die HOW`
@@ -67,8 +67,15 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     let number = Arc::new(AtomicU64::new(first.parse()?));
     let mut recorder = FlightRecorder::new(recorder);
-    if let Some(at) = more.iter().position(|word| word == "--records") {
-        recorder = recorder.records(more.get(at + 1).ok_or("how many?")?.parse()?);
+    let number_behind = |word: &str| {
+        let at = more.iter().position(|said| said == word)?;
+        more.get(at + 1)?.parse::<u64>().ok()
+    };
+    if let Some(records) = number_behind("--records") {
+        recorder = recorder.records(usize::try_from(records)?);
+    }
+    if let Some(ms) = number_behind("--sync-every") {
+        recorder = recorder.sync_every(Duration::from_millis(ms));
     }
     let redhanded = Redhanded::builder("doomed")
         .slow_after(Duration::from_millis(3))
