@@ -280,7 +280,7 @@ impl Builder {
     /// segmentation fault what this process was doing; the next start files those requests as `died` in the
     /// slow-request log. Default: none. `REDHANDED_FLIGHT_RECORDER` is stronger.
     ///
-    /// Takes a path, or a [`FlightRecorder`] for more. The directory must exist; the file is made with mode 0600 and all
+    /// Takes a path, or a [`FlightRecorder`] for more. The directory must exist; the file is made with mode 0400 and all
     /// of its space (8 MiB by default), and may be there from an earlier process. Best is a directory in memory that
     /// outlives the process, such as `/run/app`.
     ///

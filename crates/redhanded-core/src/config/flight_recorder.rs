@@ -11,7 +11,14 @@ pub(super) const NAME: &str = "REDHANDED_FLIGHT_RECORDER";
 ///
 /// Whatever kills the process, what the file says stays: it is in the kernel's memory from the moment it is stored. A
 /// power cut or a crash of the machine leaves only what was written to the disk by then:
-/// [`sync_every`](Self::sync_every). On a file system in memory (`/run`, `/dev/shm`) a disk that hangs or fills up can hold up
+/// [`sync_every`](Self::sync_every).
+///
+/// **Nobody may make the file of a running process shorter**: the next request would be a bus error, which ends the process. That
+/// goes for `truncate`, `> FILE` and a log rotation that copies and truncates; to remove or rename it is harmless. The file is
+/// readable to its owner only and writable to nobody but root (mode 0400), so that a slip is refused; a process that runs as root has
+/// no such protection, and should keep the file in a directory that nobody else tends.
+///
+/// On a file system in memory (`/run`, `/dev/shm`) a disk that hangs or fills up can hold up
 /// nobody; on a disk the kernel may let a request wait while it writes its page back, as it does with any mapped file.
 ///
 /// ```
@@ -53,8 +60,14 @@ impl FlightRecorder {
         self
     }
 
-    /// Writes it to the disk so often while requests are in flight, on a thread of its own: for a power cut, which
-    /// otherwise leaves what the kernel happened to have written. Default: never. No shorter than 10 ms.
+    /// Writes it to the disk so often while requests are in flight, and when the last one has ended, on a thread of its own: for
+    /// a power cut or a crash of the machine. Default: never. No shorter than 10 ms.
+    ///
+    /// What survives then: the file under its name, with every request that was in flight when the last sync began and was
+    /// recorded by then, as it was recorded; `redhanded postmortem` says when that was. What began or ended since is as the kernel
+    /// happened to have written it, page by page: a record of two ages is recognised by its checksum, skipped and counted, and a
+    /// request that ended since may be told as in flight. Without syncs all of the file is such. It takes a disk that keeps what
+    /// it has acknowledged; in a directory in memory nothing survives.
     #[must_use]
     pub fn sync_every(mut self, interval: Duration) -> Self {
         self.sync_every = Some(interval);

@@ -22,9 +22,9 @@ use redhanded_report::Service;
 use redhanded_report::recorder::layout::file_bytes;
 use redhanded_report::recorder::{self, Recording};
 use rustix::fs::{FallocateFlags, fallocate};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,7 @@ pub(crate) fn open(
     header::write(records.header(), service, asked.records);
     fs::rename(beside(&path, "new"), &path)
         .map_err(|e| given_up(failed("cannot be put in its place", e)))?;
+    keep_writers_away(&file);
     let syncer = asked.sync_every.map(|every| Syncer::new(nanos(every)));
     if let (Some(_), Some(directory)) = (&syncer, path.parent()) {
         // A name that is not on disk is no use after a power cut; what can be done is done.
@@ -120,6 +121,13 @@ pub(crate) fn open(
         untold,
         notes,
     })
+}
+
+/// Who truncates a file that is mapped kills its process. Nobody has a reason to write to this one: with the right to it taken from
+/// everybody but root, a slip of the hand is refused. What is open stays open.
+fn keep_writers_away(file: &File) {
+    // Where there is no such right, all is as it was.
+    let _ = file.set_permissions(Permissions::from_mode(0o400));
 }
 
 /// `PATH.end`.
@@ -201,11 +209,10 @@ fn take_over(path: &Path, asked: &FlightRecorder, notes: &mut Vec<String>) -> Re
         let is_new = error.kind() == ErrorKind::NotFound;
         return if is_new { Ok(()) } else { Err(failed(error)) };
     }
-    let old = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(failed)?;
+    let mut for_writing = OpenOptions::new();
+    let opened = for_writing.read(true).write(true).open(path);
+    // It lets only root write to it; some network file systems lock only what can be written to.
+    let old = opened.or_else(|_| File::open(path)).map_err(failed)?;
     if !locked(&old).map_err(failed)? {
         return Err(failed_by_other(asked, &owner(path)));
     }

@@ -492,6 +492,7 @@ fn the_size_is_what_the_layout_says() {
     use std::os::unix::fs::PermissionsExt;
     assert_eq!(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
+        0o400,
+        "nobody truncates it by a slip"
     );
 }
