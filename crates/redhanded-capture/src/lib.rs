@@ -48,6 +48,7 @@ mod clock;
 mod leaf;
 mod names;
 mod outlook;
+mod quick;
 mod raw;
 mod reach;
 #[cfg(unix)]
@@ -66,6 +67,7 @@ pub use accept::{AcceptQueue, accept_queue};
 pub use clock::{monotonic_ns, suspended_ns, thread_cpu_ns};
 pub use leaf::{classify_leaf, futures_of, trim_await};
 pub use outlook::{Outlook, outlook};
+pub use quick::{quick_ns, tune_quick_ns};
 pub use raw::{Abilities, Activity, Module, NoStack, RawFrame, RawStack, Sample};
 pub use reach::{Object, Reach};
 #[cfg(unix)]

@@ -23,7 +23,7 @@ pub(crate) use read::{Snapshot, snapshot};
 
 use crate::registry::Slot;
 use entry::kind;
-use redhanded_capture::monotonic_ns;
+use redhanded_capture::quick_ns;
 use thread::{Target, Whose};
 
 /// What something happens in.
@@ -77,7 +77,7 @@ impl Place {
     #[inline]
     pub fn begin(self, key: u64, callsite: Number, fields: &Fields) {
         let ring = self.target.ring;
-        let now = (monotonic_ns(), self.parent);
+        let now = (quick_ns(), self.parent);
         let begun = ring.begin(self.target.epoch, (key, callsite.0), now, fields.finish());
         if let Some(spot) = begun {
             thread::begun(key, ring, spot);
@@ -91,7 +91,7 @@ impl Place {
         self.target.ring.append(
             self.target.epoch,
             (kind::EVENT, callsite.0),
-            (monotonic_ns(), who),
+            (quick_ns(), who),
             fields.finish(),
         );
     }
@@ -118,7 +118,7 @@ pub fn end(key: u64) {
     let epoch = found.ring.epoch();
     let spot = found.spot();
     pool::forget(key, spot);
-    found.ring.end(epoch, spot, key, monotonic_ns());
+    found.ring.end(epoch, spot, key, quick_ns());
 }
 
 /// Whether the span `key` is noted: its values need not be looked at otherwise.
@@ -132,7 +132,7 @@ pub fn record(key: u64, fields: &Fields) {
         let what = (kind::FIELDS, found.entry.callsite());
         let who = u64::from(found.entry.serial());
         if let Some(Target { ring, epoch }) = found.target() {
-            ring.append(epoch, what, (monotonic_ns(), who), fields.finish());
+            ring.append(epoch, what, (quick_ns(), who), fields.finish());
         }
     }
 }
@@ -144,7 +144,7 @@ pub fn follows(key: u64, cause: u64) {
     {
         let who = u64::from(found.entry.serial()) | u64::from(cause.entry.serial()) << 32;
         if let (Some(Target { ring, epoch }), Some(_)) = (found.target(), cause.target()) {
-            ring.append(epoch, (kind::FOLLOWS, 0), (monotonic_ns(), who), (&[], 0));
+            ring.append(epoch, (kind::FOLLOWS, 0), (quick_ns(), who), (&[], 0));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::ring::Ring;
 use crate::family;
 use crate::registry::{Handshake, Key, Slot};
 use crate::worker::Worker;
-use redhanded_capture::monotonic_ns;
+use redhanded_capture::quick_ns;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -199,7 +199,7 @@ pub(super) fn enter(key: u64) {
         if let Some(found) = here.find(key) {
             let outer = here.span.replace(found.spot().word());
             here.span_ring.set(Some(found.ring));
-            found.entry.enter(outer, here.number(), monotonic_ns());
+            found.entry.enter(outer, here.number(), quick_ns());
         }
     });
 }
@@ -214,7 +214,7 @@ pub(super) fn exit(key: u64) {
             return;
         };
         here.note(found);
-        if let Some(outer) = found.entry.exit(here.number(), monotonic_ns()) {
+        if let Some(outer) = found.entry.exit(here.number(), quick_ns()) {
             here.back(found, outer);
         }
     });

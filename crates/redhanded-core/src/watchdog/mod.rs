@@ -49,7 +49,7 @@ use open_case::OpenCase;
 use pauses::Pauses;
 use pool_probe::PoolProbes;
 use redhanded_capture::Sampler;
-use redhanded_capture::{monotonic_ns as now_ns, thread_cpu_ns};
+use redhanded_capture::{monotonic_ns as now_ns, thread_cpu_ns, tune_quick_ns};
 use redhanded_report::Event;
 use standing::{Pace, StandingPolls};
 use std::collections::HashMap;
@@ -252,6 +252,7 @@ impl Watchdog {
     /// One round: who is overdue, who stands still, what do they do, what is the verdict.
     fn tick(&mut self, now_ns: u64) -> Next {
         pulse::set(now_ns);
+        tune_quick_ns();
         self.engine.health.beat(now_ns);
         self.notice_pause(now_ns); // ③
         self.clocks.note(now_ns);
