@@ -7,7 +7,7 @@ use crate::{run, servers};
 pub(crate) const TASK: Task = Task {
     name: "e2e",
     arguments: "",
-    promise: "a request that hangs is found in a real Jaeger, through a real Collector, while it hangs; none is lost while the Collector is killed, stopped or silent",
+    promise: "a request that hangs is found in a real Jaeger, through a real Collector, while it hangs; none is lost while the Collector is killed, stopped or silent; behind an agent each trace is in one of two Collectors",
     ci: Some(&[]),
     run,
 };

@@ -8,6 +8,7 @@ mod metered;
 mod outage;
 mod process;
 mod sampling;
+mod scaled_out;
 mod servers;
 mod silent;
 mod toy;
@@ -43,6 +44,13 @@ fn a_runaway_is_found_while_it_hangs() {
     outage::nothing_is_lost(&mut servers, &directory.path().join("outage"));
     sampling::a_late_marker_is_kept(&servers);
     sampling::all_spans_are_counted(&servers);
+}
+
+#[test]
+fn a_trace_goes_to_one_gateway_and_waits_for_it() {
+    let Some(binaries) = binaries() else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    scaled_out::each_trace_is_in_one_place(&binaries, directory.path());
 }
 
 /// HAProxy in front is for `cargo xtask haproxy` alone.

@@ -9,7 +9,7 @@ const DROPPED: &str = "4bf92f3577b34da6a3ce929d0e0e4801";
 const ALSO_DROPPED: &str = "4bf92f3577b34da6a3ce929d0e0e4802";
 
 /// A number of the Collector's own metrics: the sum of the series of `name` whose labels have `label`.
-fn sum(metrics: &str, name: &str, label: &str) -> f64 {
+pub(crate) fn sum(metrics: &str, name: &str, label: &str) -> f64 {
     let lines = metrics
         .lines()
         .filter(|line| line.starts_with(name) && line.contains(label));

@@ -15,6 +15,10 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
+    pub(crate) fn collector(&self) -> &Path {
+        &self.collector
+    }
+
     pub(crate) fn from_env() -> Option<Self> {
         let path = |name| std::env::var_os(name).map(PathBuf::from);
         Some(Self {
@@ -136,21 +140,12 @@ impl Servers {
 
     /// Sends one span of a trace, as some other service would.
     pub(crate) fn send(&self, trace_id: &str, span_id: &str, name: &str, runaway: bool) {
-        let mut span = serde_json::json!({
-            "traceId": trace_id, "spanId": span_id, "name": name, "kind": 2,
-            "startTimeUnixNano": "1782871384000000000", "endTimeUnixNano": "1782871384001000000",
-        });
-        if runaway {
-            span["attributes"] =
-                serde_json::json!([{"key": "runaway", "value": {"boolValue": true}}]);
-        }
-        let service =
-            serde_json::json!([{"key": "service.name", "value": {"stringValue": "other"}}]);
-        let request = serde_json::json!({"resourceSpans": [{
-            "resource": {"attributes": service}, "scopeSpans": [{"spans": [span]}],
-        }]});
-        let url = format!("{}/v1/traces", self.otlp());
-        assert_eq!(http::post(&url, &request.to_string()), Some(200));
+        let attributes = if runaway {
+            serde_json::json!([{"key": "runaway", "value": {"boolValue": true}}])
+        } else {
+            serde_json::json!([])
+        };
+        send(&self.otlp(), (trace_id, span_id), name, &attributes);
     }
 
     /// The names of a trace's spans in Jaeger.
@@ -204,6 +199,20 @@ impl Servers {
     }
 }
 
+/// Sends one span to a Collector, as some service would.
+pub(crate) fn send(otlp: &str, (trace_id, span_id): (&str, &str), name: &str, attributes: &Value) {
+    let span = serde_json::json!({
+        "traceId": trace_id, "spanId": span_id, "name": name, "kind": 2, "attributes": attributes,
+        "startTimeUnixNano": "1782871384000000000", "endTimeUnixNano": "1782871384001000000",
+    });
+    let service = serde_json::json!([{"key": "service.name", "value": {"stringValue": "other"}}]);
+    let request = serde_json::json!({"resourceSpans": [{
+        "resource": {"attributes": service}, "scopeSpans": [{"spans": [span]}],
+    }]});
+    let url = format!("{otlp}/v1/traces");
+    assert_eq!(http::post(&url, &request.to_string()), Some(200));
+}
+
 fn start_jaeger(binaries: &Binaries, directory: &Path, environment: &[(&str, String)]) -> Process {
     let mut jaeger = Command::new(&binaries.jaeger);
     jaeger
@@ -240,7 +249,7 @@ fn start_collector(
 }
 
 /// Free addresses of all listeners, and a directory for the queue.
-fn environment(directory: &Path) -> Vec<(&'static str, String)> {
+pub(crate) fn environment(directory: &Path) -> Vec<(&'static str, String)> {
     const ADDRESSES: [&str; 8] = [
         "REDHANDED_COLLECTOR_GRPC",
         "REDHANDED_COLLECTOR_HTTP",
@@ -278,7 +287,7 @@ fn environment(directory: &Path) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
