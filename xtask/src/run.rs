@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::{say, tree};
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -58,8 +58,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// As [`check`], and ends it when `deadline` has passed.
 pub(crate) fn check_within(command: &mut Command, deadline: Duration) -> Result<(), Failure> {
     say::command(&shown(command));
-    let child = command.spawn().map_err(|e| did_not_start(command, &e))?;
-    let mut guarded = Guarded(child);
+    let mut guarded = Guarded(command.spawn().map_err(|e| did_not_start(command, &e))?);
     let begun = Instant::now();
     loop {
         let ended = guarded.0.try_wait();
@@ -76,8 +75,34 @@ pub(crate) fn check_within(command: &mut Command, deadline: Duration) -> Result<
     }
 }
 
+/// Starts it, and waits for the first line that it writes to stdout. It is ended when what comes back is dropped.
+pub(crate) fn start(command: &mut Command) -> Result<(Guarded, String), Failure> {
+    say::command(&shown(command));
+    let spawned = command.stdout(Stdio::piped()).spawn();
+    let mut guarded = Guarded(spawned.map_err(|e| did_not_start(command, &e))?);
+    let mut line = String::new();
+    if let Some(stdout) = guarded.0.stdout.take() {
+        // One that ends without a word has said so on stderr.
+        let _ = BufReader::new(stdout).read_line(&mut line);
+    }
+    match line.trim() {
+        "" => Err(Failure::broken(format!(
+            "{}: no word of it",
+            shown(command)
+        ))),
+        word => Ok((guarded, word.to_owned())),
+    }
+}
+
 /// A process of ours that does not outlive the reason it was started for.
-struct Guarded(Child);
+pub(crate) struct Guarded(Child);
+
+impl Guarded {
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
 
 impl Drop for Guarded {
     fn drop(&mut self) {

@@ -19,18 +19,39 @@ pub(crate) fn instructions(
 
 /// Instructions of a whole run on its main thread, which is the one that serves the requests.
 fn callgrind(bin: &str, around: &str, count: u64, more: &[&str]) -> Result<u64, Failure> {
+    let bin = tree::target().join("release").join(bin);
+    let count = count.to_string();
+    let arguments = [&[around, &count], more].concat();
+    Ok(count_run(None, &bin, &arguments)?.main)
+}
+
+/// Instructions of a whole run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// On its main thread.
+    pub(crate) main: u64,
+    /// On all of them.
+    pub(crate) all: u64,
+}
+
+/// Counts what a program does until it ends; on its main thread only from the function `from` on, if there is one to say.
+pub(crate) fn count_run(
+    from: Option<&str>,
+    bin: &Path,
+    arguments: &[&str],
+) -> Result<Counted, Failure> {
     let scratch = Scratch::new()?;
-    let out = scratch.0.join("out");
     let mut valgrind = run::program("valgrind");
     valgrind.args(["--quiet", "--tool=callgrind", "--separate-threads=yes"]);
+    valgrind.args(from.map(|function| format!("--zero-before={function}")));
+    let out = scratch.0.join("out");
     valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    valgrind.arg(tree::target().join("release").join(bin));
     valgrind
-        .args([around, &count.to_string()])
-        .args(more)
+        .arg(bin)
+        .args(arguments)
         .env("REDHANDED_LOG", "off");
     run::check(&mut valgrind)?;
-    main_thread(&out)
+    counted(&scratch.0)
 }
 
 /// A directory of this process alone, or two at once would read each other's figures.
@@ -52,14 +73,30 @@ impl Drop for Scratch {
     }
 }
 
-/// Callgrind writes a file per thread; the first thread's ends in 01.
-fn main_thread(out: &Path) -> Result<u64, Failure> {
-    let mut file = out.as_os_str().to_owned();
-    file.push("-01");
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| Failure::broken(format!("{}: {e}", Path::new(&file).display())))?;
-    total(&text)
-        .ok_or_else(|| Failure::broken(format!("{} has no totals", Path::new(&file).display())))
+/// Callgrind writes a file per thread, the first thread's ends in 01, and one that says nothing.
+fn counted(directory: &Path) -> Result<Counted, Failure> {
+    let in_place = |path: &Path, e| Failure::broken(format!("{}: {e}", path.display()));
+    let mut counted = Counted::default();
+    for entry in std::fs::read_dir(directory).map_err(|e| in_place(directory, e))? {
+        let file = entry.map_err(|e| in_place(directory, e))?.path();
+        let name = tree::file_name(&file);
+        if !name.starts_with("out-") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).map_err(|e| in_place(&file, e))?;
+        let total = total(&text)
+            .ok_or_else(|| Failure::broken(format!("{} has no totals", file.display())))?;
+        counted.all += total;
+        if name == "out-01" {
+            counted.main = total;
+        }
+    }
+    if counted.main == 0 {
+        return Err(Failure::broken(
+            "callgrind wrote nothing of the main thread",
+        ));
+    }
+    Ok(counted)
 }
 
 fn total(callgrind: &str) -> Option<u64> {

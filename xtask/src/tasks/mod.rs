@@ -18,6 +18,7 @@ mod loom;
 mod metrics;
 mod million;
 mod outbound;
+mod peers;
 mod readme;
 mod recorder_kills;
 mod scoreboard;
@@ -39,7 +40,7 @@ pub(crate) struct Task {
 }
 
 /// In the order of `ci`: what is quick to tell comes first.
-pub(crate) static ALL: [Task; 23] = [
+pub(crate) static ALL: [Task; 24] = [
     ci::TASK,
     fmt::TASK,
     clippy::TASK,
@@ -62,6 +63,7 @@ pub(crate) static ALL: [Task; 23] = [
     scoreboard::TASK,
     budget::TASK,
     budget::BENCH,
+    peers::TASK,
     servers::TASK,
 ];
 
