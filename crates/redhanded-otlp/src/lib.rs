@@ -49,6 +49,9 @@
 //! codes that OTLP lists, `RESOURCE_EXHAUSTED` only with a `RetryInfo`. What has no answer stays and is tried again, for
 //! as long as it takes. `OTEL_EXPORTER_OTLP_TIMEOUT` is for one attempt.
 //!
+//! *And who learns of a refusal?* Whoever reads the next record: with what the collector has refused, and what it would
+//! accept, as far as the answer tells (`refusal`). Once for as long as it refuses: each loss is counted anyway.
+//!
 //! *Why is the disk written only when the collector is away?* While it answers, a report is under way for
 //! milliseconds, and the slow log has it anyway. After an attempt without an answer, or one that has taken a second, all
 //! that waits goes to disk, and so does what comes later.
