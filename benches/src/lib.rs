@@ -73,9 +73,7 @@ impl Around {
     ///
     /// When the install fails, which has no place in a measurement.
     pub fn app(self) -> Router {
-        let app = Router::new()
-            .route("/hello", get(|| async { "hello" }))
-            .route("/spans", get(spans::handler));
+        let app = app();
         let app = match self {
             Self::Bare | Self::Registry => app,
             Self::Identity => app.layer(Identity::new()),
@@ -103,6 +101,13 @@ impl Around {
             Self::Story => Some(Dispatch::new(registry().with(redhanded::trace_layer()))),
         }
     }
+}
+
+/// The app with nothing around it.
+pub fn app() -> Router {
+    Router::new()
+        .route("/hello", get(|| async { "hello" }))
+        .route("/spans", get(spans::handler))
 }
 
 fn builder() -> Builder {

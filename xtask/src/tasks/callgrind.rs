@@ -4,25 +4,58 @@ use crate::failure::Failure;
 use crate::{run, tree};
 use std::path::{Path, PathBuf};
 
+/// Whose instructions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// The main thread's, which is the one that serves the requests.
+    Main,
+    /// Those of all others.
+    Others,
+    /// Everybody's.
+    All,
+}
+
 /// Instructions for each thing that the main thread of a bench does, with `around` in place: the bench is
 /// run for `few` and for `many` of them.
 pub(crate) fn instructions(
     bin: &str,
     around: &str,
     more: &[&str],
+    counts: (u64, u64),
+) -> Result<f64, Failure> {
+    instructions_of(Threads::Main, bin, around, more, counts)
+}
+
+/// The same on those `threads`.
+pub(crate) fn instructions_of(
+    threads: Threads,
+    bin: &str,
+    around: &str,
+    more: &[&str],
     (few, many): (u64, u64),
 ) -> Result<f64, Failure> {
-    let of = |count| callgrind(bin, around, count, more);
+    let of = |count| callgrind(threads, bin, around, count, more);
     let (for_few, for_many) = (of(few)?, of(many)?);
     Ok((for_many as f64 - for_few as f64) / (many - few) as f64)
 }
 
-/// Instructions of a whole run on its main thread, which is the one that serves the requests.
-fn callgrind(bin: &str, around: &str, count: u64, more: &[&str]) -> Result<u64, Failure> {
+/// Instructions of a whole run on those `threads`.
+fn callgrind(
+    threads: Threads,
+    bin: &str,
+    around: &str,
+    count: u64,
+    more: &[&str],
+) -> Result<u64, Failure> {
     let bin = tree::target().join("release").join(bin);
     let count = count.to_string();
     let arguments = [&[around, &count], more].concat();
-    Ok(count_run(None, &bin, &arguments)?.main)
+    let counted = count_run(None, &bin, &arguments)?;
+    Ok(match threads {
+        Threads::Main => counted.main,
+        Threads::Others => counted.all - counted.main,
+        Threads::All => counted.all,
+    })
 }
 
 /// Instructions of a whole run.
