@@ -78,7 +78,7 @@ fn run(requests: u64, seed: u64) -> Result<Vec<String>, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let price = runtime.block_on(price::measure(&town, requests / 2 / price::PAIRS, seed))?;
+    let price = runtime.block_on(price::measure(&town, requests, seed))?;
     table::price(&price)?;
     let culprits = culprits::all(&town, seed)?;
     let bare = runtime.block_on(hang_unseen(&town, &culprits, requests / BARE_SHARE, seed))?;

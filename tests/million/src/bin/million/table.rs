@@ -3,7 +3,7 @@
 use crate::culprits::Culprit;
 use crate::judge::{Findings, shown};
 use crate::load::Tally;
-use crate::price::Price;
+use crate::price::{LINE, Price};
 use crate::{Caught, Crowd, Error};
 use std::io::Write;
 use std::time::Duration;
@@ -50,12 +50,20 @@ pub(crate) fn price(price: &Price) -> Result<(), Error> {
     }
     writeln!(
         out,
-        "{:10} {:12.3} {:+16.0}      medians of the pairs; throughput of the middle half {:.3} to {:.3}\n",
+        "{:10} {:12.3} {:+16.0}      medians of the pairs; throughput of the middle half {:.3} to {:.3}",
         "ratio",
         quantile(&price.ratios, 2),
         quantile(&price.more_ns, 2),
         quantile(&price.ratios, 1),
         quantile(&price.ratios, 3),
+    )?;
+    writeln!(
+        out,
+        "{:10} {:12.3} by CPU time, whoever else has the core; of the middle half {:.3} to {:.3} (line {LINE})\n",
+        "",
+        quantile(&price.cpu_ratios, 2),
+        quantile(&price.cpu_ratios, 1),
+        quantile(&price.cpu_ratios, 3),
     )?;
     Ok(())
 }
@@ -155,7 +163,7 @@ fn others(out: &mut impl Write, findings: &Findings) -> Result<(), Error> {
 }
 
 /// Of a sorted list, by quarters.
-fn quantile(sorted: &[f64], quarters: usize) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     let at = sorted.len() * quarters / 4;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }
