@@ -6,7 +6,7 @@
 )]
 
 use redhanded::report::recorder::{Recording, read};
-use redhanded::report::{Event, Report};
+use redhanded::report::{Event, Phase, Report};
 use redhanded_weather::{
     Doomed, Files, MemoryGroup, PATIENCE, Place, Said, number_in, sibling, until,
 };
@@ -30,6 +30,20 @@ fn doomed(command: Command, files: &Files) -> Doomed {
     doomed.wait(|said| said.caught().count() as u64 == CAUGHT);
     doomed.say("rest /young 3");
     doomed.wait(|said| said.in_flight.len() as u64 == ALL);
+    // The watchdog comes by once a second, also to those that are not late.
+    let seen = until(PATIENCE, || {
+        let (recording, _) = files.recording().ok()?;
+        let all = recording
+            .requests
+            .iter()
+            .all(|request| request.polls == Some(1) && request.phase == Some(Phase::Handler));
+        all.then_some(())
+    });
+    assert!(
+        seen.is_some(),
+        "all of them are seen: {:?}",
+        files.recording()
+    );
     doomed
 }
 
@@ -96,6 +110,8 @@ fn all_is_known(said: &Said, files: &Files) {
             number < CAUGHT,
             "they keep their ids"
         );
+        // Only what was recorded before the line was written has it.
+        assert_eq!(report.fingerprint.is_some(), number < CAUGHT, "{report:?}");
         let death = report.died.as_ref().unwrap();
         assert_eq!((death.caught, death.shut_down), (number < CAUGHT, false));
     }

@@ -114,6 +114,24 @@ fn a_process_with_nothing_in_flight_is_said_to_have_had_nothing() {
 }
 
 #[test]
+fn a_shutdown_and_the_last_sync_are_said() {
+    let place = Place::new();
+    let mut bytes = file(&["/x"]);
+    bytes[header::STATE * 8] = 1;
+    let made_ns = header::MADE_NS * 8..(header::MADE_NS + 1) * 8;
+    let synced_ns = header::SYNCED_NS * 8;
+    bytes.copy_within(made_ns, synced_ns);
+    // Later than when it was made, or it would be none in a file that was made at the boot.
+    bytes[synced_ns] |= 1;
+    place.write("shut.rh", bytes);
+    let said = place.run(&["postmortem", "shut.rh"]).ends(0).out;
+    assert!(said.contains("process 4711 was shut down\n"), "{said}");
+    assert!(said.contains("synced       2026-07-01T02:03:0"), "{said}");
+    let json = place.run(&["postmortem", "shut.rh", "--json"]).ends(0);
+    assert_eq!(json.json()["state"], "shut_down");
+}
+
+#[test]
 fn what_is_no_flight_recorder_is_refused_and_the_file_is_named() {
     let place = Place::new();
     let good = file(&["/x"]);
@@ -138,6 +156,7 @@ fn what_is_no_flight_recorder_is_refused_and_the_file_is_named() {
         ("damaged.rh", "checksum is wrong"),
         ("missing.rh", "No such file"),
         (".", "is a directory"),
+        ("/dev/zero", "no regular file"),
     ] {
         let said = place.run(&["postmortem", name]).ends(3);
         assert!(

@@ -213,6 +213,69 @@ fn what_has_no_record_is_counted_and_records_that_rest_are_used_again() {
 }
 
 #[test]
+fn a_slot_without_a_record_takes_over_one_that_rests() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(4));
+    let mut tickets: Vec<Ticket> = (0..7)
+        .map(|n| asked(engine, &format!("/{n}"), "/{n}"))
+        .collect();
+    // Those without a record end last, and their slots are used again first.
+    tickets.drain(..4);
+    drop(tickets);
+    let _fresh: Vec<Ticket> = (0..3)
+        .map(|n| asked(engine, &format!("/new/{n}"), "/new/{n}"))
+        .collect();
+    assert_eq!(urls(&path).len(), 3);
+    assert_eq!(engine.stats().unrecorded, 3, "those of before");
+}
+
+#[test]
+fn what_grows_by_redaction_is_cut_and_says_so() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(4));
+    let target = format!("/?{}", "pin=1&".repeat(80));
+    let _ticket = asked(engine, &target, "/");
+    let request = &recording(&path).requests[0];
+    let clean = format!("/?{}", "pin=REDACTED&".repeat(80));
+    assert_eq!(request.target, clean.as_bytes()[..512]);
+    assert_eq!(request.target_bytes as usize, clean.len());
+}
+
+#[test]
+fn facts_that_stand_apart_are_recorded_as_those_that_stand_together() {
+    let (_directory, path) = here();
+    let engine = engine(&FlightRecorder::new(&path).records(8));
+    let target = "/reset/abc?x=1";
+    for route in ["/reset/{name}", "/reset/{token}"] {
+        for apart in [false, true] {
+            let _ticket = engine.open(None, |copy| {
+                copy.method("GET");
+                copy.target(target);
+                if apart {
+                    copy.client(([127, 0, 0, 1], 80).into());
+                }
+                copy.route(route);
+                copy.request_id(b"1");
+                copy.host(b"shop.example");
+                copy.traceparent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+            });
+            let request = &recording(&path).requests[0];
+            let name = if route.contains("token") {
+                "REDACTED"
+            } else {
+                "abc"
+            };
+            assert_eq!(
+                request.asked(),
+                format!("GET http://shop.example/reset/{name}?x=1")
+            );
+            assert_eq!(request.route.as_deref(), Some(route));
+            assert!(request.traceparent.is_some());
+        }
+    }
+}
+
+#[test]
 fn threads_share_the_records_without_tearing_any() {
     let (_directory, path) = here();
     let engine = engine(&FlightRecorder::new(&path).records(16));

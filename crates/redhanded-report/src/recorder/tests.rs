@@ -183,6 +183,26 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
+fn a_url_says_whether_it_was_cut_and_came_over_tls() {
+    let mut record = a_record(1, 1, "/x");
+    let mut at = asked::FACTS;
+    put(&mut record, &mut at, fact::METHOD, b"PUT");
+    put(&mut record, &mut at, fact::TARGET, b"/long");
+    record[at - 2] = head(fact::TARGET, 5, 700);
+    put(&mut record, &mut at, fact::HOST, b"shop.example");
+    put(&mut record, &mut at, fact::HTTPS, b"");
+    record[asked::USED] = (at - asked::FACTS) as u64;
+    let check = Check::new(1).with(1).with(2_000_000_000);
+    let both = sum(check, &record[asked::FACTS..at]);
+    record[asked::CHECK..asked::CHECK + 2].copy_from_slice(&both);
+    let words = [a_header(1), record].concat();
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let request = &read(&bytes).unwrap().requests[0];
+    assert_eq!(request.asked(), "PUT https://shop.example/long…");
+    assert_eq!(request.target_bytes, 700);
+}
+
+#[test]
 fn what_was_being_written_is_skipped_and_counted() {
     let mut bytes = a_file();
     let record = |n: usize| HEADER_BYTES + n * RECORD_BYTES;
