@@ -6,11 +6,14 @@ use crate::case::Sampled;
 use crate::memory;
 use redhanded_capture::{RawStack, Symbolizer, classify_leaf, futures_of, trim_await};
 use redhanded_report::{Culprit, Frame, Stack, StackKind, WaitKind, WaitingFor};
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Stacks that a report carries.
 const STACKS: usize = 4;
+/// A function that is found so often in every stack recurses.
+const RECURSES: usize = 2;
 /// Symbolising may delay the first line by so much.
 const DELAY: Duration = Duration::from_millis(100);
 
@@ -144,7 +147,8 @@ fn conclude(mut stacks: Vec<Stack>) -> Named {
     if named.awaits {
         await_leaf(&mut stacks, &mut named);
     } else {
-        named.culprit = shared_user_frame(&stacks).map(culprit_of);
+        let frame = shared_user_frame(&stacks).or_else(|| recursing(&stacks));
+        named.culprit = frame.map(culprit_of);
     }
     named.phase = stacks.first().and_then(|stack| phase::of(&stack.frames));
     stacks.truncate(STACKS);
@@ -191,6 +195,37 @@ fn shared_user_frame<'a>(stacks: &'a [Stack]) -> Option<&'a Frame> {
         .map(|(f, _)| *f)
         .rev()
         .max_by_key(|f| votes(f.line))
+}
+
+/// The frame of the user's code that recurses in all samples, where they are too deep to reach down to the thread's
+/// start: that they share nothing from their ends on says nothing then. At the line that it stands in most often.
+fn recursing(stacks: &[Stack]) -> Option<&Frame> {
+    if stacks.iter().all(|stack| stack.complete) {
+        return None;
+    }
+    let own = |stack: &'_ Stack, function: &str| {
+        let same = |f: &&Frame| f.user && f.function.as_deref() == Some(function);
+        stack.frames.iter().filter(same).count()
+    };
+    let first = stacks.first()?.frames.iter().filter(|f| f.user);
+    let mut functions: Vec<&str> = first.filter_map(|f| f.function.as_deref()).collect();
+    functions.sort_unstable();
+    functions.dedup();
+    let least = |function: &str| stacks.iter().map(|s| own(s, function)).min().unwrap_or(0);
+    let most = functions.iter().map(|f| least(f)).max().unwrap_or(0);
+    // Of some that call each other, what a derive has made within a function has the longer name.
+    functions.retain(|f| least(f) >= RECURSES && least(f) + 1 >= most);
+    let function = functions.into_iter().min_by_key(|f| f.len())?;
+    let frames = stacks.iter().flat_map(|stack| &stack.frames);
+    let same = frames.filter(|f| f.user && f.function.as_deref() == Some(function));
+    let mut lines: HashMap<Option<u32>, (usize, &Frame)> = HashMap::new();
+    for frame in same {
+        lines.entry(frame.line).or_insert((0, frame)).0 += 1;
+    }
+    let most = lines
+        .into_iter()
+        .max_by_key(|(line, (times, _))| (*times, *line));
+    most.map(|(_, (_, frame))| frame)
 }
 
 /// The same function, or where nobody knows its name (the C library's start of a thread), the same
@@ -303,6 +338,38 @@ mod tests {
             (found.function.as_deref(), found.line),
             (Some("app::matches"), Some(14))
         );
+    }
+
+    #[test]
+    fn who_recurses_too_deep_for_its_stacks_to_have_an_end_is_blamed() {
+        let deep = |inner: &[(&str, u32)], rest: &[(&str, u32)]| {
+            let mut stack = stack(1, &[inner, rest].concat());
+            stack.complete = false;
+            stack
+        };
+        let level = [
+            ("serde::visit", 5),
+            ("app::visit_map", 7),
+            ("app::Node", 36),
+        ];
+        let twice = [level, level].concat();
+        // Each is cut off somewhere else.
+        let stacks = [
+            deep(&[("alloc::format", 1)], &twice),
+            deep(&[("app::helper", 2)], &[&twice[..], &level[..1]].concat()),
+            deep(&[("app::Node", 30)], &[&twice[..], &level[..2]].concat()),
+        ];
+        assert_eq!(shared_user_frame(&stacks[..2]), None);
+        let found = conclude(stacks.to_vec()).culprit.expect("a culprit");
+        assert!(["app::Node", "app::visit_map"].contains(&found.function.as_str()));
+        assert!([Some(7), Some(36)].contains(&found.line), "{found:?}");
+        let whole = stacks.map(|mut stack| {
+            stack.complete = true;
+            stack
+        });
+        assert_eq!(recursing(&whole), None, "those have an end, and share none");
+        let once = [deep(&[], &level), deep(&[], &level[..2])];
+        assert_eq!(recursing(&once), None, "that is no recursion");
     }
 
     #[test]

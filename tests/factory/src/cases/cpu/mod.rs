@@ -5,6 +5,7 @@ mod hashes;
 mod next_occurrence;
 mod regex;
 mod spin_wait;
+mod untagged;
 mod xml;
 
 pub(crate) use hashes::hasher;
@@ -19,5 +20,6 @@ pub(super) fn all() -> Vec<Case> {
         hashes::case(),
         spin_wait::case(),
         next_occurrence::case(),
+        untagged::case(),
     ]
 }
