@@ -13,8 +13,16 @@ pub(crate) enum Refusal {
     /// A status of HTTP.
     Http(u16),
     /// A status of gRPC.
+    #[cfg_attr(
+        not(any(feature = "grpc", test)),
+        expect(dead_code, reason = "without gRPC nobody answers so")
+    )]
     Grpc(u32),
     /// An answer that is no answer of gRPC.
+    #[cfg_attr(
+        not(any(feature = "grpc", test)),
+        expect(dead_code, reason = "without gRPC nobody answers so")
+    )]
     NotGrpc(u16),
 }
 
