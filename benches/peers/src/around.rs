@@ -15,8 +15,9 @@ use redhanded::Redhanded;
 use std::borrow::Cow;
 use std::error::Error;
 use std::time::Duration;
+use tracing::Subscriber;
 use tracing_subscriber::prelude::*;
-use tracing_subscriber::{EnvFilter, registry};
+use tracing_subscriber::{EnvFilter, Layer, registry};
 
 /// The app with something around it.
 pub(crate) struct Running {
@@ -39,10 +40,11 @@ impl Running {
         match name {
             "bare" => Ok(Self::new(app::with_tracing(), || {})),
             "layer" => layer(sink),
+            "registry" => registry_alone(sink),
             "story" => story(sink),
             "fastrace" => fastrace(sink),
             "otel" => otel(sink),
-            _ => Err("bare, layer, story, fastrace or otel?".into()),
+            _ => Err("bare, layer, registry, story, fastrace or otel?".into()),
         }
     }
 }
@@ -59,6 +61,16 @@ fn layer(sink: &str) -> Result<Running, Box<dyn Error>> {
         runtime.block_on(redhanded.flush(Duration::from_secs(10)));
     }))
 }
+
+/// The same, and spans that nobody does anything with: what `tracing` itself asks of whoever listens.
+fn registry_alone(sink: &str) -> Result<Running, Box<dyn Error>> {
+    registry().with(Deaf).try_init()?;
+    layer(sink)
+}
+
+struct Deaf;
+
+impl<S: Subscriber> Layer<S> for Deaf {}
 
 /// The same, and everything that a request tells in memory.
 fn story(sink: &str) -> Result<Running, Box<dyn Error>> {

@@ -19,7 +19,7 @@ pub(crate) const TASK: Task = Task {
 };
 
 /// As `benches/peers` names them; the bare app first.
-const AROUND: [&str; 5] = ["bare", "layer", "story", "fastrace", "otel"];
+const AROUND: [&str; 6] = ["bare", "layer", "registry", "story", "fastrace", "otel"];
 /// One that tells nothing, and one that tells much.
 const URIS: [&str; 2] = ["/hello", "/spans"];
 const ROUNDS: usize = 5;
