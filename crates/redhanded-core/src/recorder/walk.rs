@@ -37,9 +37,9 @@ pub(super) fn is_plain(target: &[u8], is_innocent: impl Fn(usize, usize) -> bool
             }
             b'+' if in_query => walk.decoded(b' '),
             b'%' => match escape(target.get(at..)) {
-                Some(decoded) => {
+                Some((decoded, written)) => {
                     at += 2;
-                    walk.decoded(decoded)
+                    walk.decoded(decoded) && (decoded.is_ascii() || walk.written(written))
                 }
                 None => false,
             },
@@ -98,6 +98,12 @@ impl Walk {
         plain && self.take(byte)
     }
 
+    /// The digits of the escape before, whose byte is not ASCII: where such bytes are no UTF-8, redaction reads what is written,
+    /// as in `%Bearer x`.
+    fn written(&mut self, digits: [u8; 2]) -> bool {
+        digits.into_iter().all(|digit| self.take(digit))
+    }
+
     fn take(&mut self, byte: u8) -> bool {
         self.last = self.last << 8 | u64::from(byte.to_ascii_lowercase());
         self.blank |= byte == b' ';
@@ -108,8 +114,10 @@ impl Walk {
     }
 }
 
-fn escape(rest: Option<&[u8]>) -> Option<u8> {
+/// The byte of an escape, and its two digits.
+fn escape(rest: Option<&[u8]>) -> Option<(u8, [u8; 2])> {
     let [high, low, ..] = rest? else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+    let decoded = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+    Some((decoded, [*high, *low]))
 }
